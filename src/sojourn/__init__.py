@@ -1,0 +1,43 @@
+"""Sojourn: know before you rent, move the data at the speed of the link, run the job within budget.
+
+Public names are imported when first used, so that `import sojourn` is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sojourn.api import open_dataset as open  # noqa: A004
+    from sojourn.api import plan, pull, push, run
+    from sojourn.dataset.dataset import Dataset
+    from sojourn.errors import SojournError
+    from sojourn.planning.plan import Plan
+
+_HOME = {
+    "Dataset": ("sojourn.dataset.dataset", "Dataset"),
+    "Plan": ("sojourn.planning.plan", "Plan"),
+    "SojournError": ("sojourn.errors", "SojournError"),
+    "open": ("sojourn.api", "open_dataset"),
+    "plan": ("sojourn.api", "plan"),
+    "pull": ("sojourn.api", "pull"),
+    "push": ("sojourn.api", "push"),
+    "run": ("sojourn.api", "run"),
+}
+
+__version__ = "0.1.0"
+__all__ = ["Dataset", "Plan", "SojournError", "open", "plan", "pull", "push", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sojourn' has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

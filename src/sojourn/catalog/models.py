@@ -1,0 +1,104 @@
+"""What can be rented, as frozen records. Figures only; what follows from them is computed elsewhere.
+
+`None` means unknown (or, where the field says so, "has none"). `sources` says for each figure where
+it comes from and from which day it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the loader reads these annotations at run time
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a figure comes from, and its date (`YYYY-MM-DD`, or as much of it as is known)."""
+
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """One GPU or TPU chip as the framework sees it.
+
+    `memory_bytes` is what `torch.cuda.get_device_properties(0).total_memory` says where that was
+    measured. Peaks are dense, with fp32 accumulation. `compute_capability` is None for a TPU.
+    """
+
+    id: str
+    name: str
+    memory_bytes: int | None = None
+    memory_bandwidth_bytes_per_s: float | None = None
+    fp32_flops_per_s: float | None = None
+    tf32_flops_per_s: float | None = None
+    fp16_flops_per_s: float | None = None
+    bf16_flops_per_s: float | None = None
+    compute_capability: str | None = None
+    notes: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether torch drives it through CUDA."""
+        return self.compute_capability is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeType:
+    """One row of a "Change runtime type" dialog: provider, accelerator and host together.
+
+    `accelerator` is None on a CPU runtime; `session_limit_s` is None where there is no limit or none
+    is known; `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
+    `weekly_quota_s` is None where there is no quota. `retired` is the day it went, or None.
+    """
+
+    id: str
+    name: str
+    provider: str
+    accelerator: str | None = None
+    count: int = 1
+    host_memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    vcpus: int | None = None
+    session_limit_s: float | None = None
+    weekly_quota_s: float | None = None
+    rate_units_per_hour: float | None = None
+    subscriptions: tuple[str, ...] = ()
+    uses: str = ""
+    availability: str = ""
+    constraints: str = ""
+    retired: str | None = None
+    notes: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What a person pays a provider, and what that brings.
+
+    `units_per_month` is None where units are bought one by one or there are none.
+    """
+
+    id: str
+    name: str
+    provider: str
+    usd_per_month: float | None = None
+    units_per_month: float | None = None
+    usd_per_unit: float | None = None
+    units_expire_s: float | None = None
+    notes: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All that can be rented, by id."""
+
+    accelerators: Mapping[str, Accelerator]
+    runtime_types: Mapping[str, RuntimeType]
+    subscriptions: Mapping[str, Subscription]
+
+    def accelerator_of(self, runtime_type: RuntimeType) -> Accelerator | None:
+        """Return the runtime type's accelerator, or None on a CPU runtime."""
+        return self.accelerators[runtime_type.accelerator] if runtime_type.accelerator else None

@@ -1,0 +1,63 @@
+"""The command line: one file per verb, loaded when the verb is typed. No logic lives here."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from sojourn import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = {
+    "runtimes": "what can be rented: memory, rate, limits, who gets it",
+    "plan": "will it fit, and what does it cost, before anything is rented",
+    "push": "send a folder to a store; only what changed",
+    "pull": "get it back, byte for byte",
+    "ls": "what a data set holds",
+    "verify": "check every digest",
+    "run": "run a job",
+    "runs": "runs so far",
+    "logs": "a run's output",
+    "doctor": "what is installed, reachable and permitted",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in VERBS:
+            return None
+        return cast("click.Command", import_module(f"sojourn.cli.{name}").command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"Did you mean `sojourn {near[0]}`?" if near else "See `sojourn --help`."
+            raise click.UsageError(f"There is no verb {args[0]!r}. {hint}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sojourn")
+def root() -> None:
+    """Know before you rent, move the data at the speed of the link, run within budget."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit status."""
+    from sojourn.cli._errors import run_guarded
+
+    raise SystemExit(run_guarded(root, args))

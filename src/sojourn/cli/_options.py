@@ -1,0 +1,63 @@
+"""What every verb takes: --json, -q, -v, --no-color; and where its results and progress go."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console, RenderableType
+
+    from sojourn.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where one command's results and progress go. Results to stdout, the rest to stderr."""
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    color: bool
+
+    def result(self, document: dict[str, Any], text: Callable[[], RenderableType]) -> None:
+        """Print the result: one JSON document, or the text that `text()` builds."""
+        if self.as_json:
+            click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
+        elif not self.quiet:
+            self._console(stderr=False).print(text(), soft_wrap=True)
+
+    def progress(self) -> Progress:
+        """Return bars for a terminal, one line per task when piped, nothing when quiet."""
+        from sojourn.progress import NoProgress
+        from sojourn.render.progress import ConsoleProgress
+
+        return NoProgress() if self.quiet else ConsoleProgress(self._console(stderr=True))
+
+    def _console(self, *, stderr: bool) -> Console:
+        from rich.console import Console
+
+        return Console(stderr=stderr, no_color=not self.color, highlight=False)
+
+
+def common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Add the options that all verbs share; the verb gets them as its first argument, `output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more.")
+    @click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="Print without colour.")
+    @functools.wraps(function)
+    def wrapper(
+        *, as_json: bool, quiet: bool, verbose: bool, no_color: bool, **options: Any
+    ) -> int | None:
+        output = Output(as_json=as_json, quiet=quiet, verbose=verbose, color=not no_color)
+        return function(output, **options)
+
+    return wrapper
