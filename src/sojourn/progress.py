@@ -1,4 +1,4 @@
-"""How the library tells that it is getting on. The library reports; `render` decides what is shown."""
+"""How the library tells that it is getting on: it reports, and `render` decides what is shown."""
 
 from __future__ import annotations
 

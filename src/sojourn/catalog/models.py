@@ -1,4 +1,4 @@
-"""What can be rented, as frozen records. Figures only; what follows from them is computed elsewhere.
+"""What can be rented, as frozen records: figures only, what follows from them is not computed here.
 
 `None` means unknown (or, where the field says so, "has none"). `sources` says for each figure where
 it comes from and from which day it is.
@@ -48,8 +48,7 @@ class Accelerator:
 class RuntimeType:
     """One row of a "Change runtime type" dialog: provider, accelerator and host together.
 
-    `accelerator` is None on a CPU runtime; `session_limit_s` is None where there is no limit or none
-    is known; `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
+    `accelerator` is None on a CPU runtime; `session_limit_s` is None where no limit is known; `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
     `weekly_quota_s` is None where there is no quota. `retired` is the day it went, or None.
     """
 

@@ -1,4 +1,4 @@
-"""From exception to exit status: the only place that catches everything, since it must never be silent.
+"""From exception to exit status: the one place that catches everything, so that nothing is silent.
 
 Exit status: 0 done · 1 a bug, with traceback · 2 to 8 as in `sojourn.errors` · 130 interrupted.
 """
@@ -26,34 +26,28 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     try:
         result = root.main(arguments, prog_name="sojourn", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
-        return _INTERRUPTED
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough; nothing is left to write to.
         sys.stderr.close()
         return 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return UsageError.exit_code
-    except click.UsageError as error:
-        help_path = error.ctx.command_path if error.ctx else "sojourn"
-        usage = UsageError(error.format_message(), remedy=f"See `{help_path} --help`.")
-        return _report(usage, as_json=_wants_json(arguments))
-    except click.ClickException as error:
-        return _report(
-            UsageError(error.format_message(), remedy=""), as_json=_wants_json(arguments)
-        )
-    except SojournError as error:
-        return _report(error, as_json=_wants_json(arguments))
+    except (click.ClickException, SojournError) as error:
+        return _report(_as_ours(error), as_json=_wants_json(arguments))
     except Exception:  # noqa: BLE001 - the last line of defence shows the bug whole
         traceback.print_exc()
         click.echo("This is a bug in sojourn. Please report it with the lines above.", err=True)
         return _BUG
     return result if isinstance(result, int) else 0
+
+
+def _as_ours(error: click.ClickException | SojournError) -> SojournError:
+    if isinstance(error, SojournError):
+        return error
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "sojourn"
+    return UsageError(error.format_message(), remedy=f"See `{command} --help`.")
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -1,0 +1,1 @@
+"""What can be rented: load, look up, overlay the user's own figures."""

@@ -1,0 +1,1 @@
+"""A folder becomes shards and a manifest in a store, and comes back."""

@@ -1,0 +1,1 @@
+"""Forecasts × runtime types become a Plan. Pure, like forecast."""

@@ -1,0 +1,1 @@
+"""A result becomes text, JSON or HTML."""

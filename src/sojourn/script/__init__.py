@@ -1,0 +1,1 @@
+"""A user's script or notebook, made runnable away from Colab."""

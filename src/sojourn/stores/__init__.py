@@ -1,0 +1,1 @@
+"""One file per kind of store; cross-cutting behaviour is a wrapper."""

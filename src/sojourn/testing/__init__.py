@@ -1,0 +1,1 @@
+"""Shipped for those who write stores: the contract every store passes, and faults to try it with."""

@@ -1,0 +1,1 @@
+"""A training script becomes a Trace, with no GPU. The only part that knows torch."""
