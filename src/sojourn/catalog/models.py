@@ -48,7 +48,8 @@ class Accelerator:
 class RuntimeType:
     """One row of a "Change runtime type" dialog: provider, accelerator and host together.
 
-    `accelerator` is None on a CPU runtime; `session_limit_s` is None where no limit is known; `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
+    `accelerator` is None on a CPU runtime; `session_limit_s` is None where no limit is known;
+    `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
     `weekly_quota_s` is None where there is no quota. `retired` is the day it went, or None.
     """
 

@@ -1,1 +1,1 @@
-"""Forecasts × runtime types become a Plan. Pure, like forecast."""
+"""Forecasts and runtime types become a Plan. Pure, like forecast."""

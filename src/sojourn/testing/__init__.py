@@ -1,1 +1,1 @@
-"""Shipped for those who write stores: the contract every store passes, and faults to try it with."""
+"""Shipped for those who write stores: the contract that every store passes, and faults."""

@@ -1,0 +1,1 @@
+"""Results as HTML: one self-contained fragment, everything escaped."""
