@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - the loader reads these annotations at run time
 from dataclasses import dataclass, field
 
+YOUR_FIGURE = "your catalog.toml"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a figure comes from, and its date (`YYYY-MM-DD`, or as much of it as is known)."""
 
     source: str
-    as_of: str
+    as_of: str | None = None
+
+    @property
+    def is_yours(self) -> bool:
+        """Whether the user's own catalog gave the figure."""
+        return self.source == YOUR_FIGURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +55,11 @@ class Accelerator:
 class RuntimeType:
     """One row of a "Change runtime type" dialog: provider, accelerator and host together.
 
-    `accelerator` is None on a CPU runtime; `session_limit_s` is None where no limit is known;
-    `rate_units_per_hour` is None where no rate was found, 0 where it costs no units;
-    `weekly_quota_s` is None where there is no quota. `retired` is the day it went, or None.
+    `accelerator` is None on a CPU runtime. `host_memory_bytes`, `disk_bytes` and `vcpus` are those
+    of the whole machine. `session_limit_s` is the shortest limit that a subscription with this type
+    has, None where no limit is known; see `Catalog.session_limit_s`. `rate_units_per_hour` is None
+    where nobody measured it, 0 where it costs no units; `weekly_quota_s` is None where there is no
+    quota. `retired` is the day it went (`YYYY-MM-DD`, or as much as is known), or None.
     """
 
     id: str
@@ -78,6 +87,8 @@ class Subscription:
     """What a person pays a provider, and what that brings.
 
     `units_per_month` is None where units are bought one by one or there are none.
+    `units_expire_s` is how long bought units last. `session_limit_s` is the longest session that
+    the subscription allows on any runtime type, None where the runtime type decides.
     """
 
     id: str
@@ -87,6 +98,7 @@ class Subscription:
     units_per_month: float | None = None
     usd_per_unit: float | None = None
     units_expire_s: float | None = None
+    session_limit_s: float | None = None
     notes: str = ""
     sources: Mapping[str, Source] = field(default_factory=dict)
 
@@ -102,3 +114,21 @@ class Catalog:
     def accelerator_of(self, runtime_type: RuntimeType) -> Accelerator | None:
         """Return the runtime type's accelerator, or None on a CPU runtime."""
         return self.accelerators[runtime_type.accelerator] if runtime_type.accelerator else None
+
+    def session_limit_s(
+        self, runtime_type: RuntimeType, subscription: Subscription | None = None
+    ) -> float | None:
+        """Return the longest session in seconds, None if unknown.
+
+        Colab ties the limit to the subscription, Kaggle to the runtime type. A limit that the user
+        wrote for the runtime type goes before both.
+        """
+        source = runtime_type.sources.get("session_limit_s")
+        if (
+            subscription is None
+            or subscription.provider != runtime_type.provider
+            or subscription.session_limit_s is None
+            or (source is not None and source.is_yours)
+        ):
+            return runtime_type.session_limit_s
+        return subscription.session_limit_s

@@ -1,0 +1,79 @@
+"""Find a row by its id, and the runtime types that a subscription gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sojourn.catalog.rows import meant, near_names
+from sojourn.errors import CatalogError, UsageError
+
+if TYPE_CHECKING:
+    from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Subscription
+
+
+def get_runtime_type(catalog: Catalog, runtime_type_id: str) -> RuntimeType:
+    """Return the runtime type of that id, a retired one as well.
+
+    Raises:
+        CatalogError: there is none; the remedy names the near ones.
+    """
+    found = catalog.runtime_types.get(runtime_type_id)
+    if found is not None:
+        return found
+    near = _near_runtime_types(catalog, runtime_type_id)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise CatalogError(
+        f"There is no runtime type {runtime_type_id!r}.",
+        remedy=f"{hint}`sojourn runtimes --all` lists them.",
+    )
+
+
+def _near_runtime_types(catalog: Catalog, runtime_type_id: str) -> tuple[str, ...]:
+    ids = catalog.runtime_types
+    # "t4" or "a100-40gb", without the provider, is what people type first.
+    bare = tuple(known for known in ids if known.partition("/")[2] == runtime_type_id)
+    return bare or near_names(runtime_type_id, ids)
+
+
+def get_accelerator(catalog: Catalog, accelerator_id: str) -> Accelerator:
+    """Return the accelerator of that id.
+
+    Raises:
+        CatalogError: there is none; the remedy names the near ones.
+    """
+    found = catalog.accelerators.get(accelerator_id)
+    if found is None:
+        raise CatalogError(
+            f"There is no accelerator {accelerator_id!r}.",
+            remedy=meant(accelerator_id, catalog.accelerators),
+        )
+    return found
+
+
+def get_subscription(catalog: Catalog, subscription_id: str) -> Subscription:
+    """Return the subscription of that id.
+
+    Raises:
+        UsageError: there is none; the remedy names those that there are.
+    """
+    found = catalog.subscriptions.get(subscription_id)
+    if found is None:
+        raise UsageError(
+            f"There is no subscription {subscription_id!r}.",
+            remedy=f"Known are: {', '.join(catalog.subscriptions)}.",
+        )
+    return found
+
+
+def runtime_types_of(catalog: Catalog, subscription_id: str) -> tuple[RuntimeType, ...]:
+    """Return the runtime types that a subscription gets and that are still lent, in table order.
+
+    Raises:
+        UsageError: there is no such subscription.
+    """
+    subscription = get_subscription(catalog, subscription_id)
+    return tuple(
+        runtime_type
+        for runtime_type in catalog.runtime_types.values()
+        if subscription.id in runtime_type.subscriptions and runtime_type.retired is None
+    )

@@ -1,0 +1,183 @@
+"""One table of a catalog file into the values of one record: every key, type and sign is checked.
+
+What is written is what is meant, or the error says in which file, row and key it is not. Whether
+the rows go together is `load`'s business.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from sojourn.catalog.models import YOUR_FIGURE, Source
+from sojourn.errors import CatalogError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sojourn.catalog.models import Accelerator, RuntimeType, Subscription
+
+    AnyRecord = type[Accelerator | RuntimeType | Subscription]
+
+# Nothing is a real rate, price or quota; nothing is no memory, count or limit.
+_MAY_BE_ZERO = frozenset(
+    {"rate_units_per_hour", "weekly_quota_s", "usd_per_month", "units_per_month", "usd_per_unit"}
+)
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_A_DATE = 'a date in quotes, such as "2026-09-27", "2026-09" or "2026"'
+_TEXT_FORMS = {
+    "compute_capability": (re.compile(r"\d+\.\d+"), 'a version in quotes, such as "8.6"'),
+    "retired": (_DATE, _A_DATE),
+    "as_of": (_DATE, _A_DATE),
+}
+_SOURCE_KEYS = ("source", "as_of")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something stands in a catalog file. `is_overlay` tells the user's own file."""
+
+    file: str
+    row: str
+    is_overlay: bool
+
+    def error(self, what: str, remedy: str) -> CatalogError:
+        """Return an error that names this place."""
+        return CatalogError(f"In {self.file}, row [{self.row}], {what}", remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowValues:
+    """The checked values of one row: arguments of its record, and a source for each of them."""
+
+    arguments: Mapping[str, Any]
+    sources: Mapping[str, Source]
+
+
+def near_names(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:
+    """Return the known names that may be meant: those that begin so, else the similar ones."""
+    names = list(known)
+    beginning = tuple(known_name for known_name in names if known_name.startswith(name))
+    return beginning[:most] or tuple(difflib.get_close_matches(name, names, n=most))
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the sentence "Did you mean …?" with the near names, or all of them if none is near."""
+    names = sorted(known)
+    near = near_names(name, names)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Known are: {', '.join(names)}."
+
+
+def read_row(table: object, *, record: AnyRecord, place: Place) -> RowValues:
+    """Check one row's table against the fields of its record.
+
+    Raises:
+        CatalogError: an unknown key, a value of the wrong type or sign, or a source without figure.
+    """
+    if not isinstance(table, dict):
+        raise place.error(
+            "there is a single value where a table is needed.",
+            f"Write [{place.row}] on a line of its own and the keys below it.",
+        )
+    readers = _readers(record)
+    arguments: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "sources":
+            continue
+        if key not in readers:
+            raise place.error(f"the key `{key}` is not known.", meant(key, readers))
+        arguments[key] = readers[key](key, value, place)
+    sources = _read_sources(table.get("sources", {}), keys=arguments, place=place)
+    if place.is_overlay:
+        sources = {key: Source(source=YOUR_FIGURE) for key in arguments} | sources
+    return RowValues(arguments=arguments, sources=sources)
+
+
+def _read_sources(table: object, *, keys: Iterable[str], place: Place) -> dict[str, Source]:
+    if not isinstance(table, dict):
+        raise place.error("`sources` is not a table.", _SOURCES_FORM)
+    known = list(keys)
+    sources = {}
+    for key, entry in table.items():
+        if key not in known:
+            raise place.error(
+                f"there is a source for `{key}`, which this row does not give.",
+                f"Give `{key}` as well, or take its source out.",
+            )
+        if not isinstance(entry, dict) or "source" not in entry or set(entry) - set(_SOURCE_KEYS):
+            raise place.error(f"the source of `{key}` is not of the right form.", _SOURCES_FORM)
+        texts = {name: _text(name, value, place) for name, value in entry.items()}
+        if not place.is_overlay and "as_of" not in texts:
+            raise place.error(f"the source of `{key}` has no date.", _SOURCES_FORM)
+        sources[key] = Source(source=texts["source"], as_of=texts.get("as_of"))
+    return sources
+
+
+_SOURCES_FORM = 'Write sources.KEY = { source = "where it is from", as_of = "2026-09-27" }.'
+
+
+def _text(key: str, value: object, place: Place) -> str:
+    form, expected = _TEXT_FORMS.get(key, (None, "text in quotes"))
+    if not isinstance(value, str) or (form is not None and form.fullmatch(value) is None):
+        raise _unfit(key, value, expected, place)
+    return value
+
+
+def _texts(key: str, value: object, place: Place) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _unfit(key, value, 'a list of texts, such as ["free", "pro"]', place)
+    return tuple(value)
+
+
+def _number(key: str, value: object, place: Place) -> float:
+    may_be_zero = key in _MAY_BE_ZERO
+    # A boolean is a whole number to Python, and nan compares with nothing.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number) and (number > 0 or (number == 0 and may_be_zero)):
+            return number
+    expected = "a number of 0 or more" if may_be_zero else "a number above 0"
+    raise _unfit(key, value, expected, place)
+
+
+def _whole(key: str, value: object, place: Place) -> int:
+    number = _number(key, value, place)
+    if not number.is_integer():
+        raise _unfit(key, value, "a whole number", place)
+    # Not int(number): a float has lost the last digits of a large integer.
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _unfit(key: str, value: object, expected: str, place: Place) -> CatalogError:
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return place.error(f"`{key} = {shown}` is not {expected}.", f"Write {expected} for `{key}`.")
+
+
+_READER_OF: dict[object, Callable[[str, object, Place], Any]] = {
+    str: _text,
+    str | None: _text,
+    int: _whole,
+    int | None: _whole,
+    float | None: _number,
+    tuple[str, ...]: _texts,
+}
+
+
+@functools.cache
+def _readers(record: AnyRecord) -> dict[str, Callable[[str, object, Place], Any]]:
+    """Return how each key of a row is read; the record's own annotations say so."""
+    hints = get_type_hints(record)
+    return {
+        field.name: _READER_OF[hints[field.name]]
+        for field in fields(record)
+        if field.name not in {"id", "sources"}
+    }
