@@ -1,0 +1,248 @@
+"""Trace: what a script allocates on the device over its first optimizer steps, and in which order.
+
+The record between tracing and forecasting. It holds no accelerator: the same trace is replayed on
+each one. Three kinds of event, in the order in which they happened:
+
+    Alloc   a storage comes to life on the device
+    Free    it goes
+    Op      a kernel runs that needs workspace of its own, which the framework never shows
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from sojourn.errors import TraceError
+
+TRACE_SCHEMA = "sojourn.trace/1"
+
+
+class Role(StrEnum):
+    """What a block of device memory is for."""
+
+    PARAMETERS = "parameters"
+    GRADIENTS = "gradients"
+    OPTIMIZER = "optimizer"
+    ACTIVATIONS = "activations"
+    INPUTS = "inputs"
+    WORKSPACE = "workspace"
+
+
+class Phase(StrEnum):
+    """Where in its life the script is."""
+
+    SETUP = "setup"
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    OPTIMIZER = "optimizer"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alloc:
+    """A storage of `size_bytes` comes to life. `block` is its number, unique in the trace.
+
+    `estimated` marks a size that a model of the library gave, not the tensor's own shape.
+    """
+
+    block: int
+    size_bytes: int
+    role: Role
+    phase: Phase
+    line: str
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """The storage numbered `block` goes."""
+
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """A kernel with workspace of its own runs.
+
+    `kind` is "matmul", "convolution" or "convolution_backward"; shapes are as torch gives them
+    (convolution: input NCHW, weight OIHW); `item_bytes` is the size of one element; `thread` tells
+    the threads apart, since each has its own cuBLAS handle.
+    """
+
+    kind: str
+    phase: Phase
+    line: str
+    input_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    item_bytes: int
+    groups: int
+    thread: int
+
+
+Event = Alloc | Free | Op
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One traced script.
+
+    `seconds` is how long tracing took; `host_memory_bytes` the child's peak resident memory;
+    `batch_size` and `samples_per_epoch` are those of the loader that feeds the training loop, None
+    if there is none. `compute_capability` is what the script was told when it asked; where
+    `asked_capability` is true its answer shaped the trace, which then holds only for such cards.
+    """
+
+    target: str
+    torch: str
+    steps: int
+    seconds: float
+    host_memory_bytes: int
+    batch_size: int | None
+    samples_per_epoch: int | None
+    compute_capability: str
+    asked_capability: bool
+    assumptions: tuple[str, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def uses_device(self) -> bool:
+        """Whether the script put anything on the accelerator."""
+        return any(isinstance(event, Alloc) for event in self.events)
+
+
+def dump_trace(trace: Trace) -> str:
+    """Write a trace as JSON."""
+    document = asdict(trace) | {"schema": TRACE_SCHEMA}
+    document["events"] = [_dump_event(event) for event in trace.events]
+    return json.dumps(document, separators=(",", ":"))
+
+
+def load_trace(text: str) -> Trace:
+    """Read what `dump_trace` wrote.
+
+    Raises:
+        TraceError: the text is no trace, or one of a newer schema.
+    """
+    try:
+        document: dict[str, Any] = json.loads(text)
+        _check_schema(document.pop("schema"))
+        document["events"] = tuple(_load_event(row) for row in document["events"])
+        document["assumptions"] = tuple(document["assumptions"])
+        return Trace(**document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TraceError(
+            f"This is not a trace that this version of Sojourn reads ({error}).",
+            remedy="Trace the script again with `sojourn plan`.",
+        ) from error
+
+
+def _check_schema(schema: str) -> None:
+    if schema != TRACE_SCHEMA:
+        raise ValueError(f"its schema is {schema!r}")
+
+
+def _dump_event(event: Event) -> list[Any]:
+    if isinstance(event, Free):
+        return ["f", event.block]
+    fields = asdict(event).values()
+    return ["a" if isinstance(event, Alloc) else "o", *fields]
+
+
+def _load_event(row: list[Any]) -> Event:
+    match row:
+        case ["f", block]:
+            return Free(block=block)
+        case ["a", block, size_bytes, role, phase, line, estimated]:
+            return Alloc(
+                block=block,
+                size_bytes=size_bytes,
+                role=Role(role),
+                phase=Phase(phase),
+                line=line,
+                estimated=estimated,
+            )
+        case ["o", kind, phase, line, input_shape, weight_shape, output_shape, *rest]:
+            item_bytes, groups, thread = rest
+            return Op(
+                kind=kind,
+                phase=Phase(phase),
+                line=line,
+                input_shape=tuple(input_shape),
+                weight_shape=tuple(weight_shape),
+                output_shape=tuple(output_shape),
+                item_bytes=item_bytes,
+                groups=groups,
+                thread=thread,
+            )
+    raise ValueError(f"unknown event {row[:1]}")
+
+
+class BatchScale:
+    """Two traces of one script that differ in batch size only, and from them a trace at any size.
+
+    Where both allocate the same blocks in the same order, every size is an affine function of the
+    batch size (a part per sample and a constant part), so that a third size needs no third trace.
+    """
+
+    def __init__(self, first: Trace, second: Trace) -> None:
+        self._first = first
+        self._second = second
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the two traces run through the same events."""
+        first, second = self._first, self._second
+        if first.batch_size is None or second.batch_size is None:
+            return False
+        if first.batch_size == second.batch_size or len(first.events) != len(second.events):
+            return False
+        return all(_same_event(a, b) for a, b in zip(first.events, second.events, strict=True))
+
+    def at(self, batch_size: int) -> Trace:
+        """Return the trace at another batch size. Sizes are in bytes, never negative."""
+        first, second = self._first, self._second
+        if first.batch_size is None or second.batch_size is None:
+            raise ValueError("both traces need a batch size")
+        share = (batch_size - first.batch_size) / (second.batch_size - first.batch_size)
+        events = tuple(
+            _blend(a, b, share) for a, b in zip(first.events, second.events, strict=True)
+        )
+        return replace(first, batch_size=batch_size, events=events)
+
+
+def _same_event(first: Event, second: Event) -> bool:
+    if isinstance(first, Free) and isinstance(second, Free):
+        return first.block == second.block
+    if isinstance(first, Alloc) and isinstance(second, Alloc):
+        return (first.block, first.role, first.phase) == (second.block, second.role, second.phase)
+    if isinstance(first, Op) and isinstance(second, Op):
+        return first.kind == second.kind and len(first.input_shape) == len(second.input_shape)
+    return False
+
+
+def _blend(first: Event, second: Event, share: float) -> Event:
+    if isinstance(first, Alloc) and isinstance(second, Alloc):
+        size_bytes = _between(first.size_bytes, second.size_bytes, share)
+        return replace(first, size_bytes=size_bytes)
+    if isinstance(first, Op) and isinstance(second, Op):
+        return replace(
+            first,
+            input_shape=_between_shapes(first.input_shape, second.input_shape, share),
+            weight_shape=_between_shapes(first.weight_shape, second.weight_shape, share),
+            output_shape=_between_shapes(first.output_shape, second.output_shape, share),
+        )
+    return first
+
+
+def _between(first: int, second: int, share: float) -> int:
+    return max(0, round(first + (second - first) * share))
+
+
+def _between_shapes(
+    first: tuple[int, ...], second: tuple[int, ...], share: float
+) -> tuple[int, ...]:
+    return tuple(_between(a, b, share) for a, b in zip(first, second, strict=True))

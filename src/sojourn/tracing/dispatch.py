@@ -1,0 +1,204 @@
+"""Real CPU, fake CUDA: what touches the device is faked, all else is real.
+
+A dispatch mode sees every operator. One that involves the device runs on shapes alone (torch's
+FakeTensor); values that come back to the host are made up, and said to be. CPU tensors stay real,
+so that pandas, samplers and loaders just work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from sojourn.errors import TraceError
+from sojourn.forecast.trace import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sojourn.tracing.recorder import Recorder
+
+_MATMULS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "addbmm", "_scaled_mm", "dot"}
+_TO_HOST = {"_to_copy", "empty_like", "zeros_like", "ones_like", "rand_like", "randn_like"}
+
+
+def is_on_device(device: Any) -> bool:
+    """Whether a device argument means the CUDA device. A bare number does, as in torch."""
+    if device is None:
+        return False
+    return isinstance(device, int) or torch.device(device).type == "cuda"
+
+
+class FakeCudaMode(TorchDispatchMode):
+    """The dispatch mode under which the user's script runs.
+
+    Args:
+        recorder: Where allocations are written down.
+        kernels: Operators that have an implementation of their own here, by operator name.
+    """
+
+    def __init__(self, recorder: Recorder, kernels: dict[str, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self._recorder = recorder
+        self._kernels = kernels
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        flat, _ = tree_flatten((args, kwargs))
+        has_fake = any(isinstance(value, FakeTensor) for value in flat)
+        if not has_fake and not is_on_device(kwargs.get("device")):
+            return func(*args, **kwargs)
+        name = func._overloadpacket.__name__
+        if name in self._kernels:
+            return self._kernels[name](*args, **kwargs)
+        handled, value = self._leave_device(name, args, kwargs)
+        if handled:
+            return value
+        if name == "_to_copy" and not has_fake:
+            output = self._enter_device(func, args, kwargs)
+        else:
+            output = self._run_fake(func, name, args, kwargs)
+        self._note_kernel(name, args, output)
+        self._note_outputs(name, args, output)
+        return output
+
+    def _leave_device(self, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
+        """Make up what comes back to the host. Returns whether it did, and the value."""
+        first = args[0] if args else None
+        if name in {"_local_scalar_dense", "equal", "is_nonzero"}:
+            self._recorder.assume("values read from the device (.item(), if tensor:) are made up")
+            if name != "_local_scalar_dense" or first.dtype == torch.bool:
+                return True, False
+            return True, 1.0 if first.dtype.is_floating_point else 1
+        if name == "copy_" and not isinstance(first, FakeTensor):
+            return True, first
+        device = kwargs.get("device")
+        goes_to_host = device is not None and not is_on_device(device)
+        if name in _TO_HOST and goes_to_host and torch.device(device).type == "cpu":
+            self._recorder.assume("tensors copied back from the device are filled with zeros")
+            dtype = kwargs.get("dtype") or first.dtype
+            return True, torch.zeros(first.shape, dtype=dtype)
+        return False, None
+
+    def _enter_device(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Copy a host tensor to the device: its shape, strides and dtype, no data.
+
+        Not through `from_tensor`, which keeps a weak reference to the original; torch then could
+        not swap a parameter's contents in place when a module moves.
+        """
+        shape_only = func(
+            *args, **{**kwargs, "device": torch.device("meta"), "non_blocking": False}
+        )
+        with self.fake:
+            return torch.empty_strided(
+                shape_only.size(), shape_only.stride(), dtype=shape_only.dtype, device="cuda:0"
+            )
+
+    def _run_fake(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        if kwargs.get("generator") is not None:
+            # A host generator cannot seed a device that isn't there; nothing is drawn anyway.
+            kwargs = {**kwargs, "generator": None}
+        full = self._data_dependent(name, args)
+        if full is not None:
+            return full
+        args, kwargs = tree_map(self._as_fake, args), tree_map(self._as_fake, kwargs)
+        try:
+            with self.fake:
+                return func(*args, **kwargs)
+        except (DynamicOutputShapeException, DataDependentOutputException) as error:
+            raise TraceError(
+                f"The size of what {func} gives depends on values on the device, which are not "
+                "known without one.",
+                remedy="Move that line to the CPU or out of the training loop, and plan again.",
+            ) from error
+        except UnsupportedOperatorException as error:
+            raise TraceError(
+                f"The operator {func} has no shape rule in torch, so it cannot be traced.",
+                remedy="Use a built-in operator while planning, and plan again.",
+            ) from error
+
+    def _as_fake(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
+            return self.fake.from_tensor(value, static_shapes=True)
+        return value
+
+    def _data_dependent(self, name: str, args: Any) -> Any:
+        """Run operators whose result depends on values as if every element were selected."""
+        tensor = args[0] if args else None
+        if not isinstance(tensor, FakeTensor):
+            return None
+        shape: tuple[int, ...] | None = None
+        dtype = tensor.dtype
+        if name == "nonzero":
+            shape, dtype = (tensor.numel(), tensor.dim()), torch.int64
+        elif name == "masked_select":
+            shape = (max(tensor.numel(), args[1].numel()),)
+        elif name == "index" and (mask := _first_mask(args[1])) is not None:
+            before = list(args[1]).index(mask)
+            rest = tensor.shape[before + mask.dim() :]
+            shape = (*tensor.shape[:before], mask.numel(), *rest)
+        elif name in {"index_put", "index_put_", "_index_put_impl_"}:
+            return tensor if _first_mask(args[1]) is not None else None
+        if shape is None:
+            return None
+        self._recorder.assume("masks and nonzero() are taken to select every element")
+        with self.fake:
+            return torch.empty(shape, dtype=dtype, device=tensor.device)
+
+    def _note_kernel(self, name: str, args: Any, output: Any) -> None:
+        if name in _MATMULS:
+            first, second = _matrices(args)
+            shape = tuple(output.shape) if isinstance(output, torch.Tensor) else ()
+            self._recorder.run("matmul", tensor=first, weight=second, output_shape=shape)
+        elif name in {"convolution", "cudnn_convolution", "_convolution"}:
+            self._recorder.run(
+                "convolution",
+                tensor=args[0],
+                weight=args[1],
+                output_shape=tuple(output.shape),
+                groups=args[8] if name != "cudnn_convolution" else args[5],
+            )
+        elif name == "convolution_backward":
+            self._recorder.run(
+                "convolution_backward",
+                tensor=args[1],
+                weight=args[2],
+                output_shape=tuple(args[0].shape),
+                groups=args[9],
+            )
+
+    def _note_outputs(self, name: str, args: Any, output: Any) -> None:
+        source = args[0] if args else None
+        from_host = (
+            name in {"_to_copy", "copy_", "lift_fresh"}
+            and isinstance(source, torch.Tensor)
+            and not isinstance(source, FakeTensor)
+        )
+        role = Role.INPUTS if from_host else None
+        for value in tree_flatten(output)[0]:
+            if isinstance(value, FakeTensor) and value.device.type == "cuda":
+                self._recorder.take(value.untyped_storage(), role=role)
+
+
+def _first_mask(indices: Any) -> Any:
+    for index in indices or ():
+        if isinstance(index, torch.Tensor) and index.dtype in {torch.bool, torch.uint8}:
+            return index
+    return None
+
+
+def _matrices(args: Any) -> tuple[Any, Any]:
+    """Return the two factors: the last two tensors among the first three arguments."""
+    tensors = [value for value in args[:3] if isinstance(value, torch.Tensor)]
+    return tensors[-2], tensors[-1]

@@ -1,0 +1,274 @@
+"""Where the script is: optimizer steps, backward passes, module calls, loaders.
+
+Hooks tell the recorder which phase it is and what each tensor is for, and end the script once its
+optimizers have stepped often enough.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from sojourn.forecast.trace import Phase, Role
+from sojourn.tracing.kernels import mark_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sojourn.tracing.recorder import Recorder
+
+# One optimizer may step this often while others (a critic's many steps for one of its generator)
+# have not come to their turn yet.
+_MOST_STEPS_OF_ONE = 12
+
+
+class StopTrace(BaseException):
+    """Enough was seen. Not an Exception, so that scripts that catch everything do not catch it."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """How often each optimizer stepped; ends the script when each has done so `wanted` times."""
+
+    wanted: int
+    taken: dict[int, int] = field(default_factory=dict)
+    known: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Steps of the optimizer that stepped most."""
+        return max(self.taken.values(), default=0)
+
+    def is_enough(self) -> bool:
+        """Whether each optimizer that was made has stepped often enough, or one far too often."""
+        waiting = [key for key in self.known if self.taken.get(key, 0) < self.wanted]
+        return not waiting or self.count >= _MOST_STEPS_OF_ONE
+
+
+@dataclass(slots=True)
+class Loaders:
+    """The loaders that the script made, and the one that fed it last. Sizes in samples."""
+
+    override: int | None = None
+    overridden: bool = False
+    batch_size: int | None = None
+    samples: int | None = None
+    first_dimension: int | None = None
+
+
+def install_hooks(recorder: Recorder, steps: Steps, loaders: Loaders) -> None:
+    """Install all hooks for the rest of the process."""
+    _hook_optimizers(recorder, steps)
+    _hook_backward(recorder)
+    _hook_modules(recorder, loaders)
+    _hook_loaders(recorder, loaders)
+    _neutralise(recorder)
+
+
+def _hook_optimizers(recorder: Recorder, steps: Steps) -> None:
+    made = torch.optim.Optimizer.__init__
+
+    @functools.wraps(made)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        steps.known[id(self)] = self
+
+    def before(optimizer: Any, *_: Any) -> None:
+        recorder.phase = Phase.OPTIMIZER
+        for parameter in _parameters(optimizer):
+            recorder.mark(parameter, Role.PARAMETERS)
+            if parameter.grad is not None:
+                recorder.mark(parameter.grad, Role.GRADIENTS)
+
+    def after(optimizer: Any, *_: Any) -> None:
+        for state in optimizer.state.values():
+            for value in state.values():
+                if isinstance(value, torch.Tensor):
+                    recorder.mark(value, Role.OPTIMIZER)
+        recorder.phase = Phase.FORWARD
+        steps.known.setdefault(id(optimizer), optimizer)
+        steps.taken[id(optimizer)] = steps.taken.get(id(optimizer), 0) + 1
+        if steps.is_enough():
+            raise StopTrace
+
+    torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
+    register_optimizer_step_pre_hook(before)
+    register_optimizer_step_post_hook(after)
+
+
+def _parameters(optimizer: Any) -> Iterator[Any]:
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def _hook_backward(recorder: Recorder) -> None:
+    run = torch.autograd.graph._engine_run_backward  # noqa: SLF001 - the one door to the engine
+
+    @functools.wraps(run)
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        before = recorder.enter_backward()
+        try:
+            return run(*args, **kwargs)
+        finally:
+            recorder.phase = before
+
+    torch.autograd.graph._engine_run_backward = backward  # noqa: SLF001
+    torch.autograd._engine_run_backward = backward  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _hook_modules(recorder: Recorder, loaders: Loaders) -> None:
+    seen: set[int] = set()
+
+    def before(module: Any, args: Any) -> None:
+        if recorder.phase is Phase.SETUP:
+            recorder.phase = Phase.FORWARD
+        if loaders.first_dimension is None:
+            loaders.first_dimension = _first_dimension(args)
+        if id(module) not in seen:
+            seen.add(id(module))
+            mark_parameters(recorder, module)
+
+    torch.nn.modules.module.register_module_forward_pre_hook(before)
+    torch.nn.Module._apply = _apply  # type: ignore[method-assign]  # noqa: SLF001
+    torch.nn.RNNBase.flatten_parameters = lambda _self: None  # type: ignore[method-assign]
+
+
+def _first_dimension(args: Any) -> int | None:
+    for value in args:
+        if isinstance(value, torch.Tensor) and value.dim() > 1:
+            return int(value.shape[0])
+    return None
+
+
+def _apply(self: Any, fn: Callable[[Any], Any], recurse: bool = True) -> Any:  # noqa: FBT001, FBT002
+    """Move a module as torch does, keeping each parameter's identity, for real and fake alike."""
+    if recurse:
+        for child in self.children():
+            child._apply(fn)  # noqa: SLF001 - the method that this replaces
+    for name, parameter in self._parameters.items():
+        if parameter is not None:
+            self._parameters[name] = _moved(parameter, fn)
+    for name, buffer in self._buffers.items():
+        if buffer is not None:
+            self._buffers[name] = fn(buffer)
+    if isinstance(self, torch.nn.RNNBase):
+        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
+    return self
+
+
+# A parameter that could not be changed in place, and what stands for it now; both are kept, since
+# optimizers and tied modules find the new one by the old one.
+_replaced: dict[int, tuple[Any, Any]] = {}
+
+
+def _moved(parameter: Any, fn: Callable[[Any], Any]) -> Any:
+    if id(parameter) in _replaced:
+        return _replaced[id(parameter)][1]
+    with torch.no_grad():
+        applied = fn(parameter)
+    if applied is parameter or (
+        applied.device == parameter.device and applied.dtype == parameter.dtype
+    ):
+        return parameter
+    gradient, parameter.grad = parameter.grad, None
+    moved = torch.nn.Parameter(applied, requires_grad=parameter.requires_grad)
+    del applied
+    try:
+        torch.utils.swap_tensors(parameter, moved)
+    except RuntimeError:
+        _replaced[id(parameter)] = (parameter, moved)
+    else:
+        moved = parameter
+    if gradient is not None:
+        moved.grad = fn(gradient)
+    return moved
+
+
+def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
+    loader_class = torch.utils.data.DataLoader
+    made, iterate = loader_class.__init__, loader_class.__iter__
+
+    @functools.wraps(made)
+    def init(self: Any, dataset: Any, batch_size: Any = 1, *args: Any, **kwargs: Any) -> None:
+        # Workers would be forked with the device's stand-ins inside; batches are the same without.
+        kwargs |= {"num_workers": 0, "pin_memory": False}
+        for name in ("prefetch_factor", "persistent_workers", "multiprocessing_context"):
+            kwargs.pop(name, None)
+        sampler = kwargs.get("batch_sampler")
+        if loaders.override is not None:
+            if sampler is not None and hasattr(sampler, "batch_size"):
+                sampler.batch_size = loaders.override
+                loaders.overridden = True
+            elif sampler is None and batch_size is not None:
+                batch_size = loaders.override
+                loaders.overridden = True
+        made(self, dataset, batch_size, *args[:3], **kwargs)
+
+    @functools.wraps(iterate)
+    def iterating(self: Any) -> Any:
+        if recorder.phase is not Phase.OPTIMIZER and torch.is_grad_enabled():
+            loaders.batch_size, loaders.samples = _sizes(self)
+        return iterate(self)
+
+    loader_class.__init__ = init  # type: ignore[method-assign]
+    loader_class.__iter__ = iterating  # type: ignore[method-assign]
+
+
+def _sizes(loader: Any) -> tuple[int | None, int | None]:
+    batch_size = loader.batch_size
+    if batch_size is None:
+        batch_size = getattr(loader.batch_sampler, "batch_size", None)
+    try:
+        return batch_size, len(loader.dataset)
+    except (TypeError, NotImplementedError):
+        # An iterable data set has no length.
+        return batch_size, None
+
+
+def _neutralise(recorder: Recorder) -> None:
+    """Replace what cannot or need not run without a device: compilers, scalers, checkpoints."""
+
+    def compile_nothing(model: Any = None, **_kwargs: Any) -> Any:
+        recorder.assume("torch.compile is traced as eager")
+        return model if model is not None else (lambda function: function)
+
+    def save_nothing(*_args: Any, **_kwargs: Any) -> None:
+        recorder.assume("torch.save writes nothing")
+
+    def always_step(self: Any, optimizer: Any, *_: Any, **kwargs: Any) -> Any:
+        return optimizer.step(**kwargs)
+
+    load = torch.load
+
+    @functools.wraps(load)
+    def load_on_host(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
+        goes_to_device = isinstance(map_location, (str, torch.device)) and "cuda" in str(
+            map_location
+        )
+        loaded = load(file, map_location="cpu", **kwargs)
+        return _to_device(loaded) if goes_to_device else loaded
+
+    torch.compile = compile_nothing  # type: ignore[assignment]
+    torch.nn.Module.compile = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
+    torch.save = save_nothing
+    torch.load = load_on_host
+    torch.amp.GradScaler._maybe_opt_step = (  # type: ignore[method-assign]  # noqa: SLF001
+        lambda self, optimizer, _state, *args, **kwargs: always_step(
+            self, optimizer, *args, **kwargs
+        )
+    )
+    # The fused inference path of nn.TransformerEncoder has no shape rule.
+    torch.backends.mha.set_fastpath_enabled(False)  # noqa: FBT003 - torch's signature
+
+
+def _to_device(value: Any) -> Any:
+    from torch.utils._pytree import tree_map
+
+    return tree_map(lambda leaf: leaf.cuda() if isinstance(leaf, torch.Tensor) else leaf, value)

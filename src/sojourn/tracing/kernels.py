@@ -1,0 +1,239 @@
+"""Operators whose real CUDA path hides from dispatch: attention and recurrent layers.
+
+On a card, torch sends these to fused kernels; without one it would take them apart and keep far
+more. Each is registered with torch's dispatcher for the device, and allocates what the real path
+allocates, in its order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from sojourn.forecast import workspace
+from sojourn.forecast.trace import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sojourn.tracing.recorder import Recorder
+
+_AMPERE = 8
+# Flash attention takes head sizes that are multiples of 8, up to 256, in half precision.
+# Source: PyTorch, ATen/native/transformers/cuda/sdp_utils.cpp.
+_FLASH_HEAD_STEP = 8
+_FLASH_HEAD_LIMIT = 256
+# The memory-efficient kernel wants a mask whose last stride is a multiple of 8 elements, and pads
+# a copy where it is not. Source: the same file, and attention.cpp, pad_bias.
+_MASK_ALIGNMENT = 8
+
+
+class Kernels:
+    """The replaced operators. `install` registers them for the rest of the process.
+
+    Args:
+        recorder: Where buffers that belong to the library are written down as such.
+        compute_capability: Of the card that is traced for; attention takes its path by it.
+    """
+
+    def __init__(self, recorder: Recorder, compute_capability: str) -> None:
+        self._recorder = recorder
+        self._major = int(compute_capability.partition(".")[0])
+        self._library = torch.library.Library("aten", "IMPL")
+
+    def install(self) -> dict[str, Callable[..., Any]]:
+        """Register the operators; returns them by name, for calls that skip autograd's keys."""
+        rnns: dict[str, Callable[..., Any]] = {
+            "lstm": self._lstm,
+            "gru": self._gru,
+            "rnn_tanh": self._rnn_tanh,
+            "rnn_relu": self._rnn_relu,
+        }
+        for name, kernel in rnns.items():
+            self._library.impl(f"{name}.input", kernel, "AutogradCUDA")
+            self._library.impl(f"{name}.data", kernel, "AutogradCUDA")
+        name = "scaled_dot_product_attention"
+        self._library.impl(name, self._attention, "AutogradCUDA")
+        return {**rnns, name: self._attention}
+
+    def _attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,  # noqa: FBT001, FBT002 - torch's signature
+        *,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Any:
+        """Scaled dot product attention, query (batch, heads, length, head size)."""
+        self._recorder.asked_capability = True
+        if enable_gqa and key.shape[-3] != query.shape[-3]:
+            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+            value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+        if query.dim() != 4:  # noqa: PLR2004 - the fused kernels take four dimensions only
+            return torch.ops.aten._scaled_dot_product_attention_math(  # noqa: SLF001
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+            )[0]
+        if attn_mask is None and self._takes_flash(query):
+            return torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001
+                query,
+                key,
+                value,
+                dropout_p,
+                is_causal,
+                False,
+                scale=scale,  # noqa: FBT003
+            )[0]
+        mask = None if attn_mask is None else _attention_bias(attn_mask, query, key)
+        needs_gradient = torch.is_grad_enabled() and any(
+            tensor.requires_grad for tensor in (query, key, value)
+        )
+        return torch.ops.aten._scaled_dot_product_efficient_attention(  # noqa: SLF001
+            query, key, value, mask, needs_gradient, dropout_p, is_causal, scale=scale
+        )[0]
+
+    def _takes_flash(self, query: Any) -> bool:
+        head_size = query.shape[-1]
+        return (
+            self._major >= _AMPERE
+            and query.dtype in {torch.float16, torch.bfloat16}
+            and head_size % _FLASH_HEAD_STEP == 0
+            and head_size <= _FLASH_HEAD_LIMIT
+        )
+
+    def _lstm(self, *args: Any) -> Any:
+        call = _RnnCall("LSTM", args)
+        return call.run(self._recorder)
+
+    def _gru(self, *args: Any) -> Any:
+        return _RnnCall("GRU", args).run(self._recorder)[:2]
+
+    def _rnn_tanh(self, *args: Any) -> Any:
+        return _RnnCall("RNN_TANH", args).run(self._recorder)[:2]
+
+    def _rnn_relu(self, *args: Any) -> Any:
+        return _RnnCall("RNN_RELU", args).run(self._recorder)[:2]
+
+
+def _attention_bias(mask: Any, query: Any, key: Any) -> Any:
+    """Return the mask as the memory-efficient kernel gets it: additive, expanded, aligned."""
+    if mask.dtype == torch.bool:
+        bias = torch.zeros_like(mask, dtype=query.dtype)
+        mask = bias.masked_fill_(mask.logical_not(), float("-inf"))
+    length = key.shape[-2]
+    if mask.shape[-1] == length and length % _MASK_ALIGNMENT:
+        padding = _MASK_ALIGNMENT - length % _MASK_ALIGNMENT
+        mask = torch.nn.functional.pad(mask, (0, padding))[..., :length]
+    return mask.expand(query.shape[0], query.shape[1], query.shape[2], length)
+
+
+class _RnnCall:
+    """The arguments of one recurrent layer's call, padded or packed.
+
+    Padded: (input, hidden, weights, has_biases, layers, dropout, train, bidirectional, batch_first)
+    with input (length, batch, features), or (batch, length, features) if batch_first.
+    Packed: (data, batch_sizes, hidden, weights, has_biases, layers, dropout, train, bidirectional)
+    with data (tokens, features). `hidden` is (h, c) for an LSTM, else h.
+    """
+
+    def __init__(self, mode: str, args: Sequence[Any]) -> None:
+        self.mode = mode
+        self.is_packed = isinstance(args[1], torch.Tensor) and args[1].dim() == 1
+        if self.is_packed:
+            self.input, sizes, hidden, self.weights, _, self.layers, _, self.train, two_way = args
+            self.batch_first, self.samples = False, int(sizes[0])
+        else:
+            (
+                *(self.input, hidden, self.weights, _, self.layers, _, self.train, two_way),
+                self.batch_first,
+            ) = args
+            self.samples = self.input.shape[0 if self.batch_first else 1]
+        self.hidden = list(hidden) if isinstance(hidden, (list, tuple)) else [hidden]
+        self.directions = 2 if two_way else 1
+
+    def run(self, recorder: Recorder) -> tuple[Any, ...]:
+        """Allocate what the forward pass allocates; the backward pass follows through autograd."""
+        given = self.input.transpose(0, 1) if self.batch_first else self.input
+        output, *states = _RnnFunction.apply(  # type: ignore[no-untyped-call]
+            recorder, self, given, *self.hidden, *self.weights
+        )
+        return (output.transpose(0, 1) if self.batch_first else output, *states)
+
+    def shape(self, given: Any) -> workspace.RnnShape:
+        """Return the call's sizes; `given` is (length, batch, features) or (tokens, features)."""
+        return workspace.RnnShape(
+            mode=self.mode,
+            tokens=given.shape[:-1].numel(),
+            samples=self.samples,
+            input_size=given.shape[-1],
+            hidden_size=self.hidden[-1].shape[-1],
+            layers=self.layers,
+            directions=self.directions,
+            item_bytes=given.element_size(),
+        )
+
+
+def _library_buffer(recorder: Recorder, like: Any, size_bytes: int) -> Any:
+    """Allocate a buffer of cuDNN's on the device, written down as workspace and as estimated."""
+    buffer = torch.empty(0, dtype=torch.uint8, device=like.device)
+    with recorder.library_memory():
+        return buffer.new_empty(size_bytes)
+
+
+class _RnnFunction(torch.autograd.Function):
+    """cuDNN's RNN: output, states, a reserve kept for the backward pass, a passing workspace.
+
+    Source of the order: PyTorch, ATen/native/cudnn/RNN.cpp, _cudnn_rnn and _cudnn_rnn_backward.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, recorder: Recorder, call: _RnnCall, given: Any, *tensors: Any
+    ) -> tuple[Any, ...]:
+        hidden = tensors[: len(call.hidden)]
+        contiguous = given.contiguous()
+        shape = call.shape(given)
+        width = hidden[0].shape[-1] * call.directions
+        output = contiguous.new_empty((*given.shape[:-1], width))
+        states = [torch.empty_like(state) for state in hidden]
+        workspace_buffer = _library_buffer(recorder, given, workspace.rnn_workspace_bytes(shape))
+        reserve = None
+        if call.train:
+            reserve = _library_buffer(recorder, given, workspace.rnn_reserve_bytes(shape))
+        del workspace_buffer, contiguous
+        ctx.save_for_backward(given, output, reserve, *tensors)
+        ctx.recorder, ctx.call = recorder, call
+        return (output, *states)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Any, *grad_states: Any) -> tuple[Any, ...]:
+        given, output, _reserve, *tensors = ctx.saved_tensors
+        call, recorder = ctx.call, ctx.recorder
+        hidden, weights = tensors[: len(call.hidden)], tensors[len(call.hidden) :]
+        contiguous, gradient = given.contiguous(), grad_output.contiguous()
+        size_bytes = workspace.rnn_workspace_bytes(call.shape(given))
+        passing = _library_buffer(recorder, given, size_bytes)
+        grad_given = torch.empty_like(contiguous)
+        grad_hidden = [torch.empty_like(state) for state in hidden]
+        del passing, gradient
+        passing = _library_buffer(recorder, given, size_bytes)
+        # All weight gradients are views of one buffer, as cuDNN writes them.
+        flat = output.new_zeros(sum(weight.numel() for weight in weights))
+        del passing
+        grads, start = [], 0
+        for weight in weights:
+            grads.append(flat[start : start + weight.numel()].view(weight.shape))
+            start += weight.numel()
+        return (None, None, grad_given, *grad_hidden, *grads)
+
+
+def mark_parameters(recorder: Recorder, module: Any) -> None:
+    """Mark a module's parameters and buffers, all levels down, as parameters."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        recorder.mark(tensor, Role.PARAMETERS)

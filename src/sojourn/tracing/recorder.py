@@ -1,0 +1,167 @@
+"""Writes down what lives on the device: allocations, frees and kernels, with phase, line and role.
+
+Knows nothing of dispatch: `dispatch` tells it what happened, `hooks` tells it where the script is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sojourn.forecast.trace import Alloc, Event, Free, Op, Phase, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Recorder:
+    """The event log of one traced script.
+
+    Args:
+        label: Turns a file name and line number into the label of a line of the user's own code, or
+            None for everybody else's.
+    """
+
+    def __init__(self, label: Callable[[str, int], str | None]) -> None:
+        self.phase = Phase.SETUP
+        self.assumptions: list[str] = []
+        self.asked_capability = False
+        self._label = label
+        self._events: list[Event] = []
+        self._roles: dict[int, Role] = {}
+        self._blocks: dict[int, tuple[int, Any]] = {}
+        self._next_block = 0
+        self._threads: dict[int, int] = {}
+        self._backward_line = ""
+        self._in_library = threading.local()
+        # Storages die on whichever thread drops the last reference.
+        self._lock = threading.RLock()
+
+    def assume(self, text: str) -> None:
+        """Note, once, something that the trace takes for granted."""
+        if text not in self.assumptions:
+            self.assumptions.append(text)
+
+    @contextlib.contextmanager
+    def library_memory(self) -> Iterator[None]:
+        """Within it, what is allocated belongs to a library, and its size is a model's estimate."""
+        self._in_library.active = True
+        try:
+            yield
+        finally:
+            self._in_library.active = False
+
+    def take(self, storage: Any, *, role: Role | None = None) -> None:
+        """A storage exists on the device; it is written down the first time it is seen."""
+        key = storage._cdata  # noqa: SLF001 - torch's own identity of a storage
+        with self._lock:
+            if key in self._blocks:
+                return
+            block = self._next_block
+            self._next_block += 1
+            phase = self._phase_now()
+            watch = weakref.ref(storage, functools.partial(self._drop, key))
+            self._blocks[key] = (block, watch)
+            estimated = getattr(self._in_library, "active", False)
+            if estimated or role is not None:
+                self._roles[block] = Role.WORKSPACE if estimated else role or Role.ACTIVATIONS
+            self._events.append(
+                Alloc(
+                    block=block,
+                    size_bytes=storage.nbytes(),
+                    role=Role.OPTIMIZER if phase is Phase.OPTIMIZER else Role.ACTIVATIONS,
+                    phase=phase,
+                    line=self._line_now(phase),
+                    estimated=estimated,
+                )
+            )
+
+    def _drop(self, key: int, _reference: Any) -> None:
+        with self._lock:
+            known = self._blocks.pop(key, None)
+            if known is not None:
+                self._events.append(Free(block=known[0]))
+
+    def run(
+        self,
+        kind: str,
+        *,
+        tensor: Any,
+        weight: Any,
+        output_shape: tuple[int, ...],
+        groups: int = 1,
+    ) -> None:
+        """A kernel with workspace of its own runs on `tensor` and `weight`."""
+        with self._lock:
+            phase = self._phase_now()
+            thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
+            self._events.append(
+                Op(
+                    kind=kind,
+                    phase=phase,
+                    line=self._line_now(phase),
+                    input_shape=tuple(tensor.shape),
+                    weight_shape=tuple(weight.shape),
+                    output_shape=output_shape,
+                    item_bytes=tensor.element_size(),
+                    groups=groups,
+                    thread=thread,
+                )
+            )
+
+    def mark(self, tensor: Any, role: Role) -> None:
+        """Say what a tensor's storage is for; the last word counts, but parameters stay."""
+        with self._lock:
+            known = self._blocks.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
+            fixed = (Role.PARAMETERS, Role.WORKSPACE)
+            if known is not None and self._roles.get(known[0]) not in fixed:
+                self._roles[known[0]] = role
+
+    def enter_backward(self) -> Phase:
+        """Begin the backward phase; returns the phase to go back to."""
+        before = self.phase
+        self._backward_line = self._line_now(Phase.FORWARD)
+        self.phase = Phase.BACKWARD
+        return before
+
+    def events(self) -> tuple[Event, ...]:
+        """Return what happened, every block with its final role."""
+        with self._lock:
+            return tuple(
+                replace(event, role=self._roles.get(event.block, event.role))
+                if isinstance(event, Alloc)
+                else event
+                for event in self._events
+            )
+
+    def live_bytes(self) -> int:
+        """Bytes on the device now, as torch would count them."""
+        with self._lock:
+            return sum(
+                storage.nbytes()
+                for _, watch in self._blocks.values()
+                if (storage := watch()) is not None
+            )
+
+    def _phase_now(self) -> Phase:
+        if self.phase is Phase.FORWARD:
+            import torch
+
+            # Not recording for a backward pass: a validation loop, or metrics.
+            return self.phase if torch.is_grad_enabled() else Phase.EVALUATION
+        return self.phase
+
+    def _line_now(self, phase: Phase) -> str:
+        """Return the innermost line of the user's own code; in autograd's thread, backward's."""
+        frame = sys._getframe(2)  # noqa: SLF001 - inspect's way is a hundred times slower
+        while frame is not None:
+            label = self._label(frame.f_code.co_filename, frame.f_lineno)
+            if label is not None:
+                return label
+            frame = frame.f_back  # type: ignore[assignment]
+        return self._backward_line if phase is Phase.BACKWARD else ""
