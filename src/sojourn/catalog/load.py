@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Subscription
-from sojourn.catalog.rows import Place, meant, read_row
+from sojourn.catalog.rows import Place, RowValues, meant, read_row, readers_of
 from sojourn.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -100,9 +100,11 @@ def _laid_over(
                 remedy=f"Write [{section}.ID] on a line of its own and the keys below it.",
             )
         laid = dict(standing)
+        readers = readers_of(record)
         for row_id, table in given.items():
             place = Place(file=file, row=_header(section, row_id), is_overlay=is_overlay)
-            laid[row_id] = _row(row_id, table, record=record, standing=laid, place=place)
+            values = read_row(table, readers=readers, place=place)
+            laid[row_id] = _row(row_id, values, record=record, standing=standing, place=place)
         return laid
 
     result = Catalog(
@@ -122,9 +124,8 @@ def _header(section: str, row_id: str) -> str:
 
 
 def _row(
-    row_id: str, table: object, *, record: type[Row], standing: Mapping[str, Row], place: Place
+    row_id: str, values: RowValues, *, record: type[Row], standing: Mapping[str, Row], place: Place
 ) -> Row:
-    values = read_row(table, record=record, place=place)
     arguments = dict(values.arguments)
     if row_id in standing:
         row = standing[row_id]

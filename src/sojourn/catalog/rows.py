@@ -7,7 +7,6 @@ the rows go together is `load`'s business.
 from __future__ import annotations
 
 import difflib
-import functools
 import math
 import re
 from dataclasses import dataclass, fields
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator, RuntimeType, Subscription
 
     AnyRecord = type[Accelerator | RuntimeType | Subscription]
+    Readers = Mapping[str, Callable[[str, object, "Place"], Any]]
 
 # Nothing is a real rate, price or quota; nothing is no memory, count or limit.
 _MAY_BE_ZERO = frozenset(
@@ -74,8 +74,8 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f"Known are: {', '.join(names)}."
 
 
-def read_row(table: object, *, record: AnyRecord, place: Place) -> RowValues:
-    """Check one row's table against the fields of its record.
+def read_row(table: object, *, readers: Readers, place: Place) -> RowValues:
+    """Check one row's table against the keys that its record has.
 
     Raises:
         CatalogError: an unknown key, a value of the wrong type or sign, or a source without figure.
@@ -85,7 +85,6 @@ def read_row(table: object, *, record: AnyRecord, place: Place) -> RowValues:
             "there is a single value where a table is needed.",
             f"Write [{place.row}] on a line of its own and the keys below it.",
         )
-    readers = _readers(record)
     arguments: dict[str, Any] = {}
     for key, value in table.items():
         if key == "sources":
@@ -172,9 +171,8 @@ _READER_OF: dict[object, Callable[[str, object, Place], Any]] = {
 }
 
 
-@functools.cache
-def _readers(record: AnyRecord) -> dict[str, Callable[[str, object, Place], Any]]:
-    """Return how each key of a row is read; the record's own annotations say so."""
+def readers_of(record: AnyRecord) -> Readers:
+    """Return how each key of a record's row is read; the record's own annotations say so."""
     hints = get_type_hints(record)
     return {
         field.name: _READER_OF[hints[field.name]]
