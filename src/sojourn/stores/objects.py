@@ -1,0 +1,244 @@
+"""Folders, memory and S3 as stores, through obstore. The only file that imports it."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
+from sojourn.stores.base import (
+    Capabilities,
+    StoredObject,
+    body_size_bytes,
+    check_key,
+    check_prefix,
+)
+from sojourn.stores.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from obstore.store import ObjectStore as Handle
+
+    from sojourn.stores.base import Body
+
+# What obstore raises: its own tree, and the built-ins that it uses for common cases.
+_REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html, as of 2026-01: 10,000 parts,
+# objects of up to 50 TB; S3-compatible servers take 5 TB.
+_S3_MAX_OBJECT_BYTES = 5 * 10**12
+_S3_MAX_PARTS = 9_000
+_PART_BYTES = 8 << 20
+# Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE.
+_PARTS_AT_ONCE = 4
+
+_CONNECT = timedelta(seconds=4)
+# No byte for this long means that the connection is dead.
+_SILENCE = timedelta(seconds=90)
+_WHOLE_REQUEST = timedelta(minutes=15)
+# A server that is not there is told within seconds; longer waits are `Retrying`'s to decide.
+_RETRIES = 2
+_RETRY_WINDOW = timedelta(seconds=15)
+
+
+class ObjectStore:
+    """A store over one obstore handle."""
+
+    def __init__(
+        self,
+        *,
+        to_read: Callable[[], Handle],
+        to_write: Callable[[], Handle],
+        url: str,
+        capabilities: Capabilities,
+    ) -> None:
+        """Keep what is given; nothing is opened yet.
+
+        Args:
+            to_read: Returns obstore's store.
+            to_write: The same, but makes the place where the objects go if there is none.
+            url: How a person names the store.
+            capabilities: What it can do.
+        """
+        self._to_read = to_read
+        self._to_write = to_write
+        self.url = url
+        self.capabilities = capabilities
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object."""
+        check_key(key)
+        try:
+            return bytes(obstore.get(self._to_read(), key).bytes())
+        except _REFUSALS as error:
+            raise self._error(error, verb="read", key=key) from error
+
+    def get_range(self, key: str, *, offset: int, size_bytes: int) -> bytes:
+        """Return a part of the object, fewer bytes where it ends sooner."""
+        check_key(key)
+        try:
+            handle = self._to_read()
+            return bytes(obstore.get_range(handle, key, start=offset, length=size_bytes))
+        except _REFUSALS as error:
+            found_bytes = self.find(key)
+            # Stores refuse a range that begins at or after the end, each in its own words.
+            if found_bytes is not None and (offset >= found_bytes or size_bytes == 0):
+                return b""
+            raise self._error(error, verb="read", key=key) from error
+
+    def put(self, key: str, body: Body) -> None:
+        """Create or replace the object, in parts where it is large."""
+        check_key(key)
+        part_bytes = max(_PART_BYTES, body_size_bytes(body) // _S3_MAX_PARTS)
+        try:
+            obstore.put(
+                self._to_write(),
+                key,
+                body,
+                chunk_size=part_bytes,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+        except _REFUSALS as error:
+            raise self._error(error, verb="write", key=key) from error
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield the objects below the prefix."""
+        check_prefix(prefix)
+        try:
+            for batch in obstore.list(self._to_read(), prefix.rstrip("/") or None):
+                for entry in batch:
+                    yield StoredObject(key=str(entry["path"]), size_bytes=int(entry["size"]))
+        except _REFUSALS as error:
+            listing = self._error(error, verb="list", key=prefix)
+            # A folder that is not there yet holds nothing.
+            if not isinstance(listing, ObjectNotFoundError):
+                raise listing from error
+
+    def find(self, key: str) -> int | None:
+        """Return the object's size in bytes, or None."""
+        check_key(key)
+        try:
+            return int(obstore.head(self._to_read(), key)["size"])
+        except _REFUSALS as error:
+            looked = self._error(error, verb="look up", key=key)
+            if isinstance(looked, ObjectNotFoundError):
+                return None
+            raise looked from error
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        check_key(key)
+        try:
+            obstore.delete(self._to_read(), key)
+        except _REFUSALS as error:
+            deletion = self._error(error, verb="delete", key=key)
+            if not isinstance(deletion, ObjectNotFoundError):
+                raise deletion from error
+
+    def _error(self, error: Exception, *, verb: str, key: str) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        doing = f"{verb} {self.url.rstrip('/')}/{key}"
+        told = refusal(str(error), doing=doing)
+        if type(told) is not StoreError:
+            return told
+        # obstore's classes decide where the text said nothing that the table knows.
+        if isinstance(error, PermissionError):
+            return AccessDeniedError(told.message, remedy=told.remedy)
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+            return ObjectNotFoundError(
+                f"Could not {doing}: there is no such object.", remedy="Check the address."
+            )
+        return told
+
+
+def open_memory() -> ObjectStore:
+    """Return a new, empty store that lives as long as this process."""
+    memory = MemoryStore()
+    return ObjectStore(
+        to_read=lambda: memory,
+        to_write=lambda: memory,
+        url="memory://",
+        capabilities=Capabilities(),
+    )
+
+
+def open_folder(folder: Path) -> ObjectStore:
+    """Return the store that keeps its objects as files in a folder; made when first written to.
+
+    Raises:
+        StoreError: the path is a file.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(
+            f"{folder} is a file, and a store is a folder.",
+            remedy="Name a folder, or a path that does not exist yet.",
+        )
+
+    def to_read() -> Handle:
+        if not folder.is_dir():
+            raise ObjectNotFoundError(
+                f"There is no folder {folder}.", remedy="Check the path of the store."
+            )
+        return LocalStore(folder)
+
+    def to_write() -> Handle:
+        folder.mkdir(parents=True, exist_ok=True)
+        return LocalStore(folder)
+
+    return ObjectStore(
+        to_read=to_read,
+        to_write=to_write,
+        url=str(folder),
+        capabilities=Capabilities(local_folder=folder.resolve()),
+    )
+
+
+def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> ObjectStore:
+    """Return the store in an S3 bucket, below a prefix that may be empty.
+
+    Args:
+        bucket: The bucket's name.
+        prefix: Without slashes at its ends.
+        environment: Where AWS_ENDPOINT_URL is looked up. obstore reads the credentials itself,
+            from the AWS_ variables of the process or from the machine's or container's role.
+    """
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
+    url = f"s3://{bucket}/{prefix}".rstrip("/")
+    try:
+        store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={
+                # Only an endpoint that is itself given as http:// is spoken to in the clear.
+                "allow_http": endpoint.startswith("http://"),
+                "connect_timeout": _CONNECT,
+                "read_timeout": _SILENCE,
+                "timeout": _WHOLE_REQUEST,
+            },
+            retry_config={
+                "max_retries": _RETRIES,
+                "retry_timeout": _RETRY_WINDOW,
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=1),
+                    "base": 2,
+                },
+            },
+        )
+    except _REFUSALS as error:
+        raise refusal(str(error), doing=f"open {url}") from error
+    return ObjectStore(
+        to_read=lambda: store,
+        to_write=lambda: store,
+        url=url,
+        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+    )

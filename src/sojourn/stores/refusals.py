@@ -1,0 +1,135 @@
+"""What an object store answers when it refuses, and which of our errors that is.
+
+One table, read top down: the first row whose pattern is found in the answer decides. It knows
+texts, not libraries, so that it can be tested with texts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sojourn.errors import (
+    AccessDeniedError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may use this bucket."
+_RIGHTS = "Ask the owner of the store for the right to read, list and write under this address."
+_REGION = "Set AWS_REGION to the region that the bucket is in."
+_AGAIN = "Check the network and AWS_ENDPOINT_URL, then run the command again."
+_SPACE = "Free some space there, or name another folder."
+
+_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+_ANSWER_CODE = re.compile(r"<Code>(\w+)</Code>")
+_LONGEST_REASON = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    pattern: str
+    error: type[StoreError]
+    why: str
+    remedy: str
+
+
+def _row(pattern: str, error: type[StoreError], why: str, remedy: str) -> _Row:
+    return _Row(pattern=pattern, error=error, why=why, remedy=remedy)
+
+
+# Codes of S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_TABLE = (
+    _row(
+        r"<Code>NoSuchBucket<",
+        StoreError,
+        "there is no such bucket",
+        "Create the bucket, or correct its name.",
+    ),
+    _row(
+        r"<Code>InvalidBucketName<",
+        StoreError,
+        "that is no valid name for a bucket",
+        "Bucket names are 3 to 63 lower-case letters, digits, dots and hyphens.",
+    ),
+    _row(
+        r"<Code>(SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken)<",
+        AccessDeniedError,
+        "it does not accept the credentials",
+        _CREDENTIALS,
+    ),
+    _row(
+        r"<Code>RequestTimeTooSkewed<",
+        AccessDeniedError,
+        "this machine's clock differs too much from the store's",
+        "Set the clock, then run the command again.",
+    ),
+    _row(
+        r"<Code>(PermanentRedirect|AuthorizationHeaderMalformed)<|status code: 301",
+        StoreError,
+        "the bucket is in another region",
+        _REGION,
+    ),
+    _row(
+        r"latest/api/token|meta-data/iam|169\.254\.1[67]\d\.\d+|CredentialsNotLoaded",
+        AccessDeniedError,
+        "no credentials were found",
+        _CREDENTIALS,
+    ),
+    _row(
+        r"<Code>(SlowDown|ServiceUnavailable|InternalError|RequestTimeout)<",
+        StoreUnavailableError,
+        "it is busy",
+        _AGAIN,
+    ),
+    _row(r"status code: 40[13]", AccessDeniedError, "it denies access", _RIGHTS),
+    _row(r"status code: 404", ObjectNotFoundError, "there is no such object", "Check the address."),
+    _row(r"status code: (408|429|5\d\d)", StoreUnavailableError, "it is busy", _AGAIN),
+    _row(
+        r"error sending request|HTTP error|timed out|error decoding response body|connection",
+        StoreUnavailableError,
+        "it cannot be reached",
+        _AGAIN,
+    ),
+    _row(
+        r"os error (1|13|30)\b",
+        AccessDeniedError,
+        "this user may not do that there",
+        "Give this user the right to it, or name another folder.",
+    ),
+    _row(r"os error (28|122)\b", StoreError, "the disk is full", _SPACE),
+    _row(
+        r"os error (17|20|21)\b",
+        StoreError,
+        "a file is where a folder is needed, or the reverse",
+        "Name an empty or a new folder.",
+    ),
+)
+
+
+def refusal(answer: str, *, doing: str) -> StoreError:
+    """Return the error that an answer stands for.
+
+    Args:
+        answer: What the object store or its library said. Never shown whole: it is long, and may
+            hold what was in an address.
+        doing: What was tried, on what: "read s3://bucket/leaks/sojourn.json".
+    """
+    for row in _TABLE:
+        if re.search(row.pattern, answer, re.IGNORECASE):
+            return row.error(f"Could not {doing}: {row.why}.", remedy=row.remedy)
+    return StoreError(f"Could not {doing}: {_reason(answer)}.", remedy=_AGAIN)
+
+
+def without_userinfo(text: str) -> str:
+    """Return the text with what stands before an @ in any address in it taken out."""
+    return _USERINFO.sub("", text)
+
+
+def _reason(answer: str) -> str:
+    code = _ANSWER_CODE.search(answer)
+    if code:
+        return f"it answered {code[1]}"
+    first_line = answer.strip().partition("\n")[0]
+    return without_userinfo(first_line)[:_LONGEST_REASON].rstrip(". ") or "no reason was given"

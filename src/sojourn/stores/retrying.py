@@ -1,0 +1,99 @@
+"""A store that tries again what may work later."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from sojourn.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sojourn.stores.base import Body, Capabilities, Store, StoredObject
+
+T = TypeVar("T")
+
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 8.0
+_ATTEMPTS = 5
+
+
+class Retrying:
+    """Repeats a verb while its error is `retryable`, with waits that double, for a while.
+
+    Args:
+        store: The store that does the work.
+        patience_s: For how long after the first failure new attempts are made, in seconds.
+        clock: Seconds that only go forward.
+        sleep: Waits so many seconds.
+        jitter: A number from 0 to 1; keeps many clients from coming back at the same moment.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        patience_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._patience_s = patience_s
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+
+    @property
+    def url(self) -> str:
+        """How a person names the store."""
+        return self._store.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the store can do."""
+        return self._store.capabilities
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object."""
+        return self._attempt(lambda: self._store.get(key))
+
+    def get_range(self, key: str, *, offset: int, size_bytes: int) -> bytes:
+        """Return a part of the object."""
+        return self._attempt(
+            lambda: self._store.get_range(key, offset=offset, size_bytes=size_bytes)
+        )
+
+    def put(self, key: str, body: Body) -> None:
+        """Create or replace the object; a body that is a file is sent from its start each time."""
+        self._attempt(lambda: self._store.put(key, body))
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield the objects below the prefix."""
+        # Taken whole before the first is given out: a listing cannot go on half-way.
+        yield from self._attempt(lambda: list(self._store.list(prefix)))
+
+    def find(self, key: str) -> int | None:
+        """Return the object's size in bytes, or None."""
+        return self._attempt(lambda: self._store.find(key))
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        self._attempt(lambda: self._store.delete(key))
+
+    def _attempt(self, call: Callable[[], T]) -> T:
+        give_up_at: float | None = None
+        for attempt in range(_ATTEMPTS):
+            try:
+                return call()
+            except StoreError as error:
+                now = self._clock()
+                give_up_at = now + self._patience_s if give_up_at is None else give_up_at
+                wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * (0.5 + self._jitter())
+                last = attempt == _ATTEMPTS - 1 or now + wait_s > give_up_at
+                if last or not error.retryable:
+                    raise
+                self._sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,81 @@
+"""From what a person types to a store."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from sojourn.errors import StoreError
+from sojourn.stores.base import check_key
+
+if TYPE_CHECKING:
+    from sojourn.stores.base import Store
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_ONE_SLASH = re.compile(r"(s3|file):", re.IGNORECASE)
+_KNOWN = "s3://BUCKET/PREFIX, file:///PATH, or a plain path"
+
+
+def open_store(url: str) -> Store:
+    """Return the store at an address; transient failures are tried again.
+
+    Nothing is contacted or made yet. Credentials come from where the store's own tools look.
+
+    Raises:
+        StoreError: the address is of no known kind, or malformed.
+    """
+    from sojourn.stores.retrying import Retrying
+
+    address = _ADDRESS.fullmatch(url)
+    if address is None:
+        return Retrying(_open_path(url))
+    scheme, rest = address[1].lower(), address[2]
+    if scheme == "s3":
+        return Retrying(_open_s3(rest))
+    if scheme == "file":
+        return Retrying(_open_file(rest))
+    raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
+
+
+def last_component(store: Store) -> str:
+    """Return the last part of a store's address: what a pull names its folder after."""
+    return store.url.rstrip("/").rpartition("/")[2]
+
+
+def _open_path(path: str) -> Store:
+    from sojourn.stores.objects import open_folder
+
+    if not path or "\0" in path or _ONE_SLASH.match(path):
+        raise StoreError(f"{path!r} is not the address of a store.", remedy=f"Write {_KNOWN}.")
+    return open_folder(Path(path).expanduser())
+
+
+def _open_file(rest: str) -> Store:
+    from sojourn.stores.objects import open_folder
+
+    if not rest.startswith("/"):
+        raise StoreError(
+            "A file:// address holds an absolute path and no host.", remedy="Write file:///PATH."
+        )
+    return open_folder(Path(unquote(rest)))
+
+
+def _open_s3(rest: str) -> Store:
+    from sojourn.stores.objects import open_s3
+
+    bucket, _, prefix = rest.partition("/")
+    if "@" in bucket or ":" in bucket:
+        # What stands there may be a secret, so it is not repeated.
+        raise StoreError(
+            "An s3:// address holds a bucket and a prefix, no credentials and no port.",
+            remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL instead.",
+        )
+    if not bucket:
+        raise StoreError("The s3:// address names no bucket.", remedy="Write s3://BUCKET/PREFIX.")
+    prefix = prefix.strip("/")
+    if prefix:
+        check_key(prefix)
+    return open_s3(bucket, prefix, environment=os.environ)
