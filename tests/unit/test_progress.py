@@ -63,9 +63,13 @@ def test_line_says_the_task_unit(unit: str, amount: int, line: str) -> None:
 def test_task_that_fails_says_how_far_it_came_and_lets_the_error_through() -> None:
     progress, written = piped()
 
-    with pytest.raises(ValueError, match="lost"), progress.task("send", total=9 * MIB) as task:
-        task.advance(MIB, files=1)
-        raise ValueError("lost")
+    def send() -> None:
+        with progress.task("send", total=9 * MIB) as task:
+            task.advance(MIB, files=1)
+            raise ValueError("lost")
+
+    with pytest.raises(ValueError, match="lost"):
+        send()
 
     assert written.getvalue() == "send: stopped after 1 file, 1.0 MiB in 1.0 s, 1.0 MiB/s\n"
 

@@ -74,6 +74,8 @@ class ConsoleProgress:
             return
         bars, task_id = bar
         with self._lock:
+            # A task quicker than the screen is shown full once before it goes.
+            bars.refresh()
             bars.remove_task(task_id)
             self._open_tasks -= 1
             if self._open_tasks == 0:
