@@ -65,15 +65,24 @@ def get_subscription(catalog: Catalog, subscription_id: str) -> Subscription:
     return found
 
 
-def runtime_types_of(catalog: Catalog, subscription_id: str) -> tuple[RuntimeType, ...]:
-    """Return the runtime types that a subscription gets and that are still lent, in table order.
+def runtime_types_of(
+    catalog: Catalog, subscription_id: str | None, *, with_retired: bool = False
+) -> tuple[RuntimeType, ...]:
+    """Return the runtime types that a subscription gets, in the order of the tables.
+
+    Args:
+        catalog: Where to look.
+        subscription_id: None takes all, whoever gets them.
+        with_retired: Keep those that are lent no more.
 
     Raises:
         UsageError: there is no such subscription.
     """
-    subscription = get_subscription(catalog, subscription_id)
+    if subscription_id is not None:
+        get_subscription(catalog, subscription_id)
     return tuple(
         runtime_type
         for runtime_type in catalog.runtime_types.values()
-        if subscription.id in runtime_type.subscriptions and runtime_type.retired is None
+        if (subscription_id is None or subscription_id in runtime_type.subscriptions)
+        and (with_retired or runtime_type.retired is None)
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the loader reads these annotations at run time
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 YOUR_FIGURE = "your catalog.toml"
 
@@ -23,6 +24,13 @@ class Source:
     def is_yours(self) -> bool:
         """Whether the user's own catalog gave the figure."""
         return self.source == YOUR_FIGURE
+
+    def is_older_than(self, age: timedelta, *, today: date) -> bool:
+        """Whether the figure may be older than `age`. A month or year counts from its first day."""
+        if self.as_of is None:
+            return False
+        year, month, day = (*map(int, self.as_of.split("-")), 1, 1)[:3]
+        return today - date(year, month, day) > age
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

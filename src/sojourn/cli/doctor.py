@@ -1,0 +1,41 @@
+"""`sojourn doctor`: what is installed, reachable and permitted."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from sojourn.cli._options import Output, common_options
+
+
+@click.command()
+@click.argument("store", required=False)
+@common_options
+def command(output: Output, *, store: str | None) -> int:
+    """Look at this machine, and at STORE if one is named; each line that is not well has a remedy.
+
+    Costs nothing: reads a few files, and lists the first object of STORE. Credentials are looked
+    for, never shown.
+
+    \b
+    Example:
+      sojourn doctor
+      sojourn doctor s3://my-bucket/leaks
+
+    \b
+    Exit status:
+      0  nothing that is needed fails; lines marked "note" concern single verbs
+      2  Python, a package or a folder is not as needed
+      3  your catalog.toml does not load
+      5  STORE does not answer, or refuses
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    from sojourn.catalog import default_overlay_path
+    from sojourn.health import examine_machine, exit_code_of
+    from sojourn.render.doctor import doctor_document, doctor_text
+
+    checks = examine_machine(
+        overlay=default_overlay_path(), environment=os.environ, store_url=store
+    )
+    output.result(doctor_document(checks), lambda: doctor_text(checks))
+    return exit_code_of(checks)
