@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +239,8 @@ def _plain_bars(module: ModuleType) -> None:
 
 def _put_module(name: str, module: ModuleType, undo: list[Callable[[], None]]) -> None:
     before = sys.modules.get(name)
+    # Libraries look for Colab with `find_spec`, which refuses a loaded module without a spec.
+    module.__spec__ = module.__spec__ or ModuleSpec(name, loader=None)
     sys.modules[name] = module
 
     def restore() -> None:

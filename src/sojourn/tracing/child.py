@@ -1,0 +1,202 @@
+"""The child process in which a user's script runs until its optimizers have stepped.
+
+Everything here is for the life of this process: torch and the standard library are changed in ways
+that nobody else should see.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sojourn.errors import SojournError, TraceError
+from sojourn.forecast.trace import Trace, dump_trace
+from sojourn.script.source import ScriptSource, read_source
+from sojourn.tracing.request import Answer, Request, read_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sojourn.tracing.hooks import Loaders, Steps
+    from sojourn.tracing.recorder import Recorder
+
+_KIB = 1024
+
+
+def main(request_file: str) -> None:
+    """Trace the script that the request names and write the answer."""
+    request = read_request(Path(request_file))
+    try:
+        answer = Answer(trace=dump_trace(_trace(request)))
+    except SojournError as error:
+        answer = Answer(message=error.message, remedy=error.remedy)
+    answer.write(Path(request.answer))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Fake tensors die in no particular order at interpreter shutdown; there is nothing to clean up.
+    os._exit(0)
+
+
+def _trace(request: Request) -> Trace:
+    import torch
+
+    from sojourn.tracing.cuda_api import install_cuda_api
+    from sojourn.tracing.device import install_fake_cuda
+    from sojourn.tracing.dispatch import FakeCudaMode
+    from sojourn.tracing.hooks import Loaders, Steps, install_hooks
+    from sojourn.tracing.kernels import Kernels
+    from sojourn.tracing.recorder import Recorder
+
+    started = time.monotonic()
+    source = read_source(Path(request.script))
+    recorder = Recorder(_labeller(source, Path(request.folder)))
+    install_fake_cuda(torch)
+    kernels = Kernels(recorder, request.compute_capability).install()
+    mode = FakeCudaMode(recorder, kernels)
+    install_cuda_api(recorder, request.compute_capability)
+    steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
+    install_hooks(recorder, steps, loaders)
+    _prepare_surroundings(request, source, recorder)
+    with mode:
+        _run(source, request, recorder, steps)
+    _check_ended_well(request, steps, loaders, recorder)
+    batch_size = _actual_batch_size(loaders)
+    return Trace(
+        target=request.target,
+        torch=torch.__version__.partition("+")[0],
+        steps=steps.count,
+        seconds=round(time.monotonic() - started, 3),
+        host_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB,
+        batch_size=batch_size,
+        samples_per_epoch=loaders.samples,
+        compute_capability=request.compute_capability,
+        asked_capability=recorder.asked_capability,
+        assumptions=tuple(recorder.assumptions),
+        events=recorder.events(),
+    )
+
+
+def _labeller(source: ScriptSource, folder: Path) -> Callable[[str, int], str | None]:
+    """Return what names a line of the user's own code, and gives None for everybody else's."""
+    prefix = f"{folder}{os.sep}"
+
+    def label(filename: str, line: int) -> str | None:
+        if filename == source.filename:
+            return source.label(line)
+        return f"{filename.removeprefix(prefix)}:{line}" if filename.startswith(prefix) else None
+
+    return label
+
+
+def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Recorder) -> None:
+    """Make the script believe it is where it was written for, and keep it from doing harm."""
+    from sojourn.script.colab import install_colab
+    from sojourn.script.paths import PathMap, default_rules
+    from sojourn.script.quiet import block_network, skip_commands
+
+    folder = Path(request.folder)
+    for skipped in source.skipped:
+        recorder.assume(skipped)
+    sys.argv = [request.script, *request.arguments]
+    sys.path.insert(0, request.folder)
+    os.chdir(folder)
+    install_colab(recorder.assumptions)
+    block_network(recorder.assumptions, os.environ)
+    skip_commands(recorder.assumptions, lambda frame: frame.f_code.co_filename.startswith(request.folder))
+    rules = [(remote, Path(local)) for remote, local in request.rules]
+    PathMap([*rules, *default_rules(folder)], writable=Path(request.writable)).install()
+
+
+def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Steps) -> None:
+    """Run the script as `__main__` until it ends or has been seen enough of.
+
+    Raises:
+        TraceError: it failed; the message names the line.
+    """
+    from sojourn.tracing.hooks import StopTrace
+
+    module: dict[str, Any] = sys.modules["__main__"].__dict__
+    module["__file__"] = request.script
+    try:
+        exec(source.compiled(), module)  # noqa: S102 - running the user's own script is the job
+    except StopTrace:
+        pass
+    except SojournError:
+        raise
+    except SystemExit as ending:
+        if steps.count == 0 and ending.code not in {None, 0}:
+            raise TraceError(
+                f"{request.target} ended itself with exit status {ending.code} before its first "
+                "optimizer step.",
+                remedy="Give the script the arguments it needs after `--`: "
+                f"sojourn plan {request.target} -- ARGS.",
+            ) from ending
+    except Exception as error:
+        traceback.print_exc()
+        if steps.count:
+            recorder.assume(f"the script failed after {steps.count} steps: {_brief(error)}")
+            return
+        raise _failure(error, source, request) from error
+
+
+def _failure(error: Exception, source: ScriptSource, request: Request) -> TraceError:
+    label = _labeller(source, Path(request.folder))
+    frames = [label(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
+    line = next((name for name in reversed(frames) if name), request.target)
+    message = f"{line} raised {_brief(error)}."
+    if isinstance(error, FileNotFoundError):
+        remedy = (
+            "Say where that folder is on this machine: "
+            f"sojourn plan {request.target} --path REMOTE=LOCAL."
+        )
+    elif isinstance(error, ModuleNotFoundError):
+        remedy = f"Install it beside sojourn: pip install {(error.name or '').partition('.')[0]}."
+    else:
+        remedy = (
+            f"If it is not the script's own error, run `sojourn plan {request.target} -v` to see "
+            "all that it printed, or move the line out of the way while planning."
+        )
+    return TraceError(message, remedy=remedy)
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    limit = 300
+    return f"{type(error).__name__}: {text[:limit]}{'…' if len(text) > limit else ''}"
+
+
+def _check_ended_well(
+    request: Request, steps: Steps, loaders: Loaders, recorder: Recorder
+) -> None:
+    if steps.count == 0:
+        raise TraceError(
+            f"{request.target} ran to its end without an optimizer step, so there is no training "
+            "step to plan.",
+            remedy="Plan the script that trains: one that calls optimizer.step() of a "
+            "torch.optim optimizer. If it trains only with arguments, give them after `--`.",
+        )
+    if steps.count < request.steps:
+        recorder.assume(f"the script ended after {steps.count} optimizer step")
+    if request.batch_size is not None and not loaders.overridden:
+        raise TraceError(
+            f"{request.target} makes its batches without a DataLoader that has a batch size, so "
+            "--batch-size changes nothing.",
+            remedy="Set the batch size in the script or through its own arguments after `--`.",
+        )
+
+
+def _actual_batch_size(loaders: Loaders) -> int | None:
+    """Return the size of the batches that were seen: a short data set gives shorter ones."""
+    batch_size = loaders.batch_size
+    if batch_size is None:
+        return loaders.first_dimension
+    return min(batch_size, loaders.samples) if loaders.samples else batch_size
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
