@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from sojourn.errors import UsageError
@@ -48,7 +49,8 @@ def parse_bytes(text: str) -> int:
     """
     match = _NUMBER_AND_UNIT.fullmatch(text)
     factor = _BYTES_PER_UNIT.get(match[2].lower()) if match else None
-    if match is None or factor is None:
+    # A number of 309 digits is infinite to a float.
+    if match is None or factor is None or math.isinf(float(match[1]) * factor):
         raise UsageError(
             f"{text!r} is not a size.", remedy="Write a number and a unit: 512MB or 1.5GiB."
         )
@@ -68,7 +70,7 @@ def parse_duration(text: str) -> float:
     if _DURATION.fullmatch(text):
         parts = _DURATION_PART.findall(text)
         seconds = sum(float(number) * _SECONDS_PER_UNIT[unit] for number, unit in parts)
-    if seconds <= 0:
+    if seconds <= 0 or math.isinf(seconds):
         raise UsageError(
             f"{text!r} is not a duration.", remedy="Write a number and a unit: 90s, 10m, 6h, 1h30m."
         )
@@ -86,9 +88,9 @@ def format_bytes(size_bytes: float) -> str:
 
 def format_duration(duration_s: float) -> str:
     """Show a duration with its two largest units: `1.2 s`, `3 m 20 s`, `5 h 10 m`, `2 d 3 h`."""
-    if duration_s < _SECONDS_PER_MINUTE:
-        return f"{duration_s:.1f} s" if duration_s < _TEN else f"{duration_s:.0f} s"
     whole = round(duration_s)
+    if whole < _SECONDS_PER_MINUTE:
+        return f"{duration_s:.1f} s" if duration_s < _TEN else f"{whole} s"
     if whole < _SECONDS_PER_HOUR:
         return f"{whole // 60} m {whole % 60} s"
     if whole < _SECONDS_PER_DAY:

@@ -13,6 +13,15 @@ from datetime import date, timedelta
 YOUR_FIGURE = "your catalog.toml"
 
 
+def first_day(as_of: str) -> date:
+    """Return the first day that `2026`, `2026-09` or `2026-09-27` may mean.
+
+    Raises:
+        ValueError: the text is no such date.
+    """
+    return date.fromisoformat(f"{as_of}-01-01"[:10])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a figure comes from, and its date (`YYYY-MM-DD`, or as much of it as is known)."""
@@ -29,8 +38,7 @@ class Source:
         """Whether the figure may be older than `age`. A month or year counts from its first day."""
         if self.as_of is None:
             return False
-        year, month, day = (*map(int, self.as_of.split("-")), 1, 1)[:3]
-        return today - date(year, month, day) > age
+        return today - first_day(self.as_of) > age
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from sojourn.catalog.models import YOUR_FIGURE, Source
+from sojourn.catalog.models import YOUR_FIGURE, Source, first_day
 from sojourn.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 _MAY_BE_ZERO = frozenset(
     {"rate_units_per_hour", "weekly_quota_s", "usd_per_month", "units_per_month", "usd_per_unit"}
 )
-_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _A_DATE = 'a date in quotes, such as "2026-09-27", "2026-09" or "2026"'
-_TEXT_FORMS = {
-    "compute_capability": (re.compile(r"\d+\.\d+"), 'a version in quotes, such as "8.6"'),
-    "retired": (_DATE, _A_DATE),
-    "as_of": (_DATE, _A_DATE),
-}
 _SOURCE_KEYS = ("source", "as_of")
 
 
@@ -122,10 +116,31 @@ _SOURCES_FORM = 'Write sources.KEY = { source = "where it is from", as_of = "202
 
 
 def _text(key: str, value: object, place: Place) -> str:
-    form, expected = _TEXT_FORMS.get(key, (None, "text in quotes"))
-    if not isinstance(value, str) or (form is not None and form.fullmatch(value) is None):
+    fits, expected = _TEXT_FORMS.get(key, (None, "text in quotes"))
+    if not isinstance(value, str) or (fits is not None and not fits(value)):
         raise _unfit(key, value, expected, place)
     return value
+
+
+def _is_date(text: str) -> bool:
+    if re.fullmatch(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?", text) is None:
+        return False
+    try:
+        first_day(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_version(text: str) -> bool:
+    return re.fullmatch(r"[0-9]+\.[0-9]+", text) is not None
+
+
+_TEXT_FORMS: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    "compute_capability": (_is_version, 'a version in quotes, such as "8.6"'),
+    "retired": (_is_date, _A_DATE),
+    "as_of": (_is_date, _A_DATE),
+}
 
 
 def _texts(key: str, value: object, place: Place) -> tuple[str, ...]:
