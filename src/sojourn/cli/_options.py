@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from sojourn.errors import SojournError
     from sojourn.progress import Progress
 
 
@@ -32,6 +33,16 @@ class Output:
             click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
         elif not self.quiet:
             self._console(stderr=False).print(text(), soft_wrap=True)
+
+    def failed_result(
+        self, document: dict[str, Any], text: Callable[[], RenderableType], error: SojournError
+    ) -> int:
+        """Print a result that is a refusal: the document with the error in it, or both texts."""
+        from sojourn.cli._errors import error_document
+
+        self.result(document | error_document(error), text)
+        click.echo(f"sojourn: {error}", err=True)
+        return error.exit_code
 
     def progress(self) -> Progress:
         """Return bars for a terminal, one line per task when piped, nothing when quiet."""

@@ -214,6 +214,14 @@ class BatchScale:
         return replace(first, batch_size=batch_size, events=events)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """A job's trace, and how it scales with the batch size (None where that is not known)."""
+
+    trace: Trace
+    scale: BatchScale | None
+
+
 def _same_event(first: Event, second: Event) -> bool:
     if isinstance(first, Free) and isinstance(second, Free):
         return first.block == second.block

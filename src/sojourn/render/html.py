@@ -1,1 +1,75 @@
-"""Results as HTML: one self-contained fragment, everything escaped."""
+"""Results as HTML: self-contained, everything escaped, readable without scripts."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from sojourn.forecast.memory import Verdict
+from sojourn.units import format_bytes
+
+if TYPE_CHECKING:
+    from sojourn.planning.plan import Option, Plan
+
+_COLOURS = {
+    Verdict.FITS: "#2e7d32",
+    Verdict.TIGHT: "#b26a00",
+    Verdict.DOES_NOT_FIT: "#c62828",
+    Verdict.UNKNOWN: "#757575",
+}
+_HEADINGS = ("runtime", "accelerator", "memory", "verdict", "largest batch", "units/h")
+
+
+def plan_html(plan: Plan) -> str:
+    """Return the plan as one HTML fragment: a table with a bar for each card's memory."""
+    heading = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in _HEADINGS)
+    rows = "".join(_row(option, plan) for option in plan.options)
+    return (
+        "<div style='font-family:sans-serif'>"
+        f"<p><b>{escape(plan.target)}</b>: {escape(plan.because)}</p>"
+        f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def plan_page(plan: Plan) -> str:
+    """Return the plan as a whole HTML page."""
+    title = escape(f"Plan for {plan.target}")
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{title}</title></head><body>{plan_html(plan)}</body></html>\n"
+    )
+
+
+def _row(option: Option, plan: Plan) -> str:
+    rate = option.runtime_type.rate_units_per_hour
+    is_recommended = plan.recommended is not None and option is plan.recommended
+    name = escape(option.runtime_type.id)
+    verdict = option.verdict.replace("_", " ")
+    batch = "" if option.max_batch_size is None else str(option.max_batch_size)
+    cells = (
+        f"<b>{name}</b>" if is_recommended else name,
+        escape(option.accelerator.name if option.accelerator else "none"),
+        _bar(option),
+        f"<span style='color:{_COLOURS[option.verdict]}'>{escape(verdict)}</span>",
+        batch,
+        "unknown" if rate is None else f"{rate:.2f}",
+    )
+    title = escape(option.reason, quote=True)
+    return f"<tr title='{title}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _bar(option: Option) -> str:
+    memory = option.memory
+    if memory is None:
+        return escape(option.reason)
+    needs, usable = memory.peak_reserved_bytes, memory.usable_bytes
+    expected = min(100.0, 100 * needs.expected / usable)
+    high = max(0.0, min(100.0, 100 * needs.high / usable) - expected)
+    colour = _COLOURS[memory.verdict]
+    words = f"{format_bytes(needs.expected)} of {format_bytes(usable)}"
+    return (
+        "<div style='width:16em;background:#ddd;display:flex;height:1em'>"
+        f"<div style='width:{expected:.1f}%;background:{colour}'></div>"
+        f"<div style='width:{high:.1f}%;background:{colour};opacity:.4'></div></div>"
+        f"<small>{escape(words)}</small>"
+    )

@@ -107,7 +107,9 @@ def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Reco
     os.chdir(folder)
     install_colab(recorder.assumptions)
     block_network(recorder.assumptions, os.environ)
-    skip_commands(recorder.assumptions, lambda frame: frame.f_code.co_filename.startswith(request.folder))
+    skip_commands(
+        recorder.assumptions, lambda frame: frame.f_code.co_filename.startswith(request.folder)
+    )
     rules = [(remote, Path(local)) for remote, local in request.rules]
     PathMap([*rules, *default_rules(folder)], writable=Path(request.writable)).install()
 
@@ -170,9 +172,7 @@ def _brief(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:limit]}{'…' if len(text) > limit else ''}"
 
 
-def _check_ended_well(
-    request: Request, steps: Steps, loaders: Loaders, recorder: Recorder
-) -> None:
+def _check_ended_well(request: Request, steps: Steps, loaders: Loaders, recorder: Recorder) -> None:
     if steps.count == 0:
         raise TraceError(
             f"{request.target} ran to its end without an optimizer step, so there is no training "

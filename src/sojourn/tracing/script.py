@@ -38,6 +38,7 @@ def trace_script(
     batch_size: int | None = None,
     compute_capability: str,
     timeout_s: float,
+    echo: bool = False,
     progress: Progress,
 ) -> Trace:
     """Trace a script on a device that isn't there.
@@ -51,7 +52,8 @@ def trace_script(
         batch_size: Instead of what the script gives its DataLoaders, in samples.
         compute_capability: Of the card that the script is told it runs on.
         timeout_s: Seconds after which the child is ended.
-        progress: Where the script's notes go.
+        echo: Pass on what the script printed.
+        progress: Where notes, and what is passed on, go.
 
     Raises:
         UsageError: there is no such script.
@@ -78,7 +80,12 @@ def trace_script(
         )
         for note in notes:
             progress.note(note)
-        return _ask_child(request, Path(scratch), timeout_s)
+        output_file = Path(scratch) / "output.txt"
+        try:
+            return _ask_child(request, Path(scratch), output_file, timeout_s)
+        finally:
+            if echo and output_file.exists():
+                progress.note(output_file.read_text("utf-8", "replace"))
 
 
 def check_torch() -> None:
@@ -96,8 +103,8 @@ def check_torch() -> None:
         ) from None
 
 
-def _ask_child(request: Request, scratch: Path, timeout_s: float) -> Trace:
-    request_file, output_file = scratch / "request.json", scratch / "output.txt"
+def _ask_child(request: Request, scratch: Path, output_file: Path, timeout_s: float) -> Trace:
+    request_file = scratch / "request.json"
     request.write(request_file)
     # -P: the script's folder must not shadow the packages that tracing itself imports.
     command = [sys.executable, "-P", "-m", "sojourn.tracing.child", str(request_file)]

@@ -1,0 +1,115 @@
+"""`sojourn plan`: will it fit, and what does it cost, before anything is rented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sojourn.cli._options import Output, common_options
+from sojourn.errors import NothingFitsError, UsageError
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--on", multiple=True, metavar="RT", help="Look at this runtime type; repeatable.")
+@click.option(
+    "--subscription", metavar="S", help="Only what S gets: free, payg, pro, pro+, kaggle."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Instead of what the script gives its DataLoaders, in samples.",
+)
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="REMOTE=LOCAL",
+    help="What the script opens under REMOTE is found under LOCAL; repeatable.",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as a page."
+)
+@click.option(
+    "--timeout", default="5m", show_default=True, help="How long one pass of tracing may take."
+)
+@common_options
+def command(
+    output: Output,
+    *,
+    target: Path,
+    arguments: tuple[str, ...],
+    on: tuple[str, ...],
+    subscription: str | None,
+    batch_size: int | None,
+    paths: tuple[str, ...],
+    html: Path | None,
+    timeout: str,
+) -> int:
+    """Say on which runtime types TARGET, a .py or .ipynb as it is, fits; ARGS go to the script.
+
+    The script runs here, offline, in a scratch copy of its folder, with a CUDA device that is not
+    there, until its optimizers have stepped twice. /content is taken to be the script's folder.
+
+    Costs nothing: no runtime is started. Takes seconds to a minute and as much host memory as the
+    script itself.
+
+    \b
+    Example:
+      sojourn plan train.py
+      sojourn plan baseline.ipynb --on colab/t4 --on colab/a100-40gb
+      sojourn plan train.py --path /content/data=./data -- --epochs 3
+
+    \b
+    Exit status:
+      0  planned; something fits, or may
+      2  bad usage, no such file, or torch is not installed
+      3  unknown runtime type, or your catalog.toml does not load
+      4  the script could not be traced
+      8  nothing fits
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    from sojourn import api
+    from sojourn.render.html import plan_page
+    from sojourn.render.plan import plan_document, plan_text
+    from sojourn.units import parse_duration
+
+    for rule in paths:
+        if "=" not in rule:
+            raise UsageError(f"--path {rule} says no LOCAL.", remedy="Write --path REMOTE=LOCAL.")
+    plan = api.plan(
+        target,
+        *arguments,
+        on=on,
+        subscription=subscription,
+        batch_size=batch_size,
+        paths=dict(rule.split("=", 1) for rule in paths),
+        timeout_s=parse_duration(timeout),
+        echo=output.verbose,
+        progress=output.progress(),
+    )
+    if html is not None:
+        _write_page(html, plan_page(plan))
+    document = plan_document(plan)
+    if not plan.may_fit:
+        error = NothingFitsError(
+            plan.because,
+            remedy="See ways to fit above, plan with a smaller --batch-size, or look at larger "
+            "runtime types (`sojourn runtimes`).",
+        )
+        return output.failed_result(
+            document, lambda: plan_text(plan, detailed=output.verbose), error
+        )
+    output.result(document, lambda: plan_text(plan, detailed=output.verbose))
+    return 0
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"The page could not be written to {path}: {error.strerror}.",
+            remedy="Give --html a file in a folder that exists and may be written to.",
+        ) from error

@@ -1,0 +1,218 @@
+"""Forecasts on runtime types, ranked, with one recommended and the reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sojourn.forecast.memory import MemoryForecast, Verdict
+from sojourn.planning.fit import (
+    WayToFit,
+    find_max_batch_size,
+    find_ways_to_fit,
+    forecast_on,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
+    from sojourn.forecast.trace import Trace, Traced
+
+_RANK = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.UNKNOWN: 2, Verdict.DOES_NOT_FIT: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostMemory:
+    """Host memory on one runtime type, in bytes; `usable_bytes` is None where it is unknown."""
+
+    usable_bytes: int | None
+    expected_bytes: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One runtime type and what the job would do there.
+
+    `memory` is None where nothing can be said, and `reason` then says why. `max_batch_size` is in
+    samples, None where it is unknown how the job scales.
+    """
+
+    runtime_type: RuntimeType
+    accelerator: Accelerator | None
+    verdict: Verdict
+    reason: str
+    memory: MemoryForecast | None
+    host_memory: HostMemory
+    max_batch_size: int | None
+    ways_to_fit: tuple[WayToFit, ...] = ()
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the job may run there as it is."""
+        return (
+            self.verdict in {Verdict.FITS, Verdict.TIGHT}
+            and self.host_memory.verdict is not Verdict.DOES_NOT_FIT
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where a job can run. `options` come best first; `recommended` is None if nothing fits."""
+
+    target: str
+    trace: Trace
+    options: tuple[Option, ...]
+    recommended: Option | None
+    because: str
+
+    @property
+    def may_fit(self) -> bool:
+        """Whether anything that was looked at carries the job, or may, as far as is known."""
+        return any(
+            option.verdict is not Verdict.DOES_NOT_FIT
+            and option.host_memory.verdict is not Verdict.DOES_NOT_FIT
+            for option in self.options
+        )
+
+    def _repr_html_(self) -> str:
+        from sojourn.render.html import plan_html
+
+        return plan_html(self)
+
+
+def make_plan(
+    *,
+    target: str,
+    runtime_types: Sequence[RuntimeType],
+    catalog: Catalog,
+    trace_for: Callable[[str], Traced],
+) -> Plan:
+    """Forecast a job on each runtime type and choose.
+
+    Args:
+        target: The script, as the user named it.
+        runtime_types: Which to look at.
+        catalog: Where their accelerators stand.
+        trace_for: Gives the job's trace for a card of a compute capability such as "7.5".
+    """
+    options = [_option(row, catalog.accelerator_of(row), trace_for) for row in runtime_types]
+    ranked = tuple(sorted(options, key=_order))
+    recommended = next((option for option in ranked if option.is_possible), None)
+    trace = trace_for(_first_capability(options)).trace
+    return Plan(
+        target=target,
+        trace=trace,
+        options=ranked,
+        recommended=recommended,
+        because=_because(trace, ranked, recommended),
+    )
+
+
+def _first_capability(options: Sequence[Option]) -> str:
+    capabilities = (o.accelerator.compute_capability for o in options if o.accelerator)
+    return next((capability for capability in capabilities if capability), "8.0")
+
+
+def _order(option: Option) -> tuple[int, int, float, int, str]:
+    rate = option.runtime_type.rate_units_per_hour
+    return (
+        0 if option.is_possible else 1,
+        _RANK[option.verdict],
+        math.inf if rate is None else rate,
+        # At one rate: a runtime without a card before one whose card would lie idle.
+        0 if option.accelerator is None else 1,
+        option.runtime_type.id,
+    )
+
+
+def _option(
+    runtime_type: RuntimeType,
+    accelerator: Accelerator | None,
+    trace_for: Callable[[str], Traced],
+) -> Option:
+    capability = accelerator.compute_capability if accelerator else None
+    traced = trace_for(capability or "8.0")
+    trace = traced.trace
+    memory, max_batch_size = None, None
+    ways: tuple[WayToFit, ...] = ()
+    verdict, reason = Verdict.UNKNOWN, _why_unknown(trace, accelerator)
+    if not trace.uses_device and (accelerator is None or accelerator.is_cuda):
+        verdict, reason = Verdict.FITS, "the script puts nothing on an accelerator"
+    elif not reason and accelerator is not None:
+        memory = forecast_on(trace, accelerator)
+        max_batch_size = find_max_batch_size(traced, accelerator)
+    if memory is not None and accelerator is not None:
+        verdict = memory.verdict
+        if verdict is not Verdict.FITS:
+            ways = find_ways_to_fit(traced, accelerator, max_batch_size)
+        if runtime_type.count > 1:
+            reason = f"counted as one of its {runtime_type.count} cards"
+    return Option(
+        runtime_type=runtime_type,
+        accelerator=accelerator,
+        verdict=verdict,
+        reason=reason,
+        memory=memory,
+        host_memory=_host_memory(trace, runtime_type),
+        max_batch_size=max_batch_size,
+        ways_to_fit=ways,
+    )
+
+
+def _why_unknown(trace: Trace, accelerator: Accelerator | None) -> str:
+    if not trace.uses_device and accelerator is None:
+        return ""
+    if accelerator is None:
+        return "the script was traced with a GPU; without one it may take another path"
+    if not accelerator.is_cuda:
+        return "a torch script needs torch_xla to run on a TPU"
+    return "" if accelerator.memory_bytes is not None else "the card's memory is not known"
+
+
+def _host_memory(trace: Trace, runtime_type: RuntimeType) -> HostMemory:
+    usable = runtime_type.host_memory_bytes
+    if usable is None:
+        verdict = Verdict.UNKNOWN
+    else:
+        verdict = Verdict.FITS if trace.host_memory_bytes <= usable else Verdict.DOES_NOT_FIT
+    return HostMemory(usable_bytes=usable, expected_bytes=trace.host_memory_bytes, verdict=verdict)
+
+
+def _price(runtime_type: RuntimeType) -> str:
+    rate, quota_s = runtime_type.rate_units_per_hour, runtime_type.weekly_quota_s
+    if rate is None:
+        return "its rate is not known"
+    if rate == 0 and quota_s is not None:
+        return f"free, {quota_s / 3600:g} hours a week"
+    return f"{rate:g} units an hour"
+
+
+def _because(trace: Trace, options: Sequence[Option], recommended: Option | None) -> str:
+    if recommended is None:
+        return "No runtime type that was looked at carries the job as it is."
+    name = recommended.runtime_type.id
+    rate = recommended.runtime_type.rate_units_per_hour
+    price = _price(recommended.runtime_type)
+    if not trace.uses_device:
+        return f"The script puts nothing on an accelerator, and {name} is the cheapest ({price})."
+    if recommended.verdict is Verdict.TIGHT:
+        return (
+            f"Nothing is sure to carry the job; {name} is the cheapest that is expected to "
+            f"({price}), with little to spare."
+        )
+    cheaper = [
+        option
+        for option in options
+        if option.verdict in {Verdict.TIGHT, Verdict.DOES_NOT_FIT}
+        and option.runtime_type.rate_units_per_hour is not None
+        and rate is not None
+        and option.runtime_type.rate_units_per_hour < rate
+    ]
+    reason = f"{name} is the cheapest that the job is sure to fit ({price})"
+    if not cheaper:
+        return f"{reason}."
+    names = ", ".join(sorted(option.runtime_type.id for option in cheaper))
+    return f"{reason}; it is too large, or may be, for the cheaper {names}."

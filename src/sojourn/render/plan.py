@@ -1,0 +1,206 @@
+"""A plan as text and as the contract's JSON document `sojourn.plan/1`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from sojourn.forecast.memory import Verdict
+from sojourn.forecast.trace import Role
+from sojourn.render.table import at_full_width
+from sojourn.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sojourn.forecast.memory import MemoryForecast, Range
+    from sojourn.planning.fit import WayToFit
+    from sojourn.planning.plan import Option, Plan
+
+SCHEMA = "sojourn.plan/1"
+VERDICT_WORDS = {
+    Verdict.FITS: "fits",
+    Verdict.TIGHT: "tight",
+    Verdict.DOES_NOT_FIT: "does not fit",
+    Verdict.UNKNOWN: "unknown",
+}
+_STYLES = {
+    Verdict.FITS: "green",
+    Verdict.TIGHT: "yellow",
+    Verdict.DOES_NOT_FIT: "red",
+    Verdict.UNKNOWN: "dim",
+}
+_BAR_CELLS = 24
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as a JSON document. What is not forecast is null."""
+    trace = plan.trace
+    return {
+        "schema": SCHEMA,
+        "target": plan.target,
+        "trace": {
+            "seconds": trace.seconds,
+            "steps": trace.steps,
+            "batch_size": trace.batch_size,
+            "samples_per_epoch": trace.samples_per_epoch,
+            "torch": trace.torch,
+            "assumptions": list(trace.assumptions),
+            "host_memory_bytes": trace.host_memory_bytes,
+        },
+        "options": [_option_document(option) for option in plan.options],
+        "recommended": plan.recommended.runtime_type.id if plan.recommended else None,
+        "because": plan.because,
+    }
+
+
+def _option_document(option: Option) -> dict[str, Any]:
+    host = option.host_memory
+    return {
+        "runtime": option.runtime_type.id,
+        "accelerator": option.accelerator.name if option.accelerator else None,
+        "verdict": option.verdict,
+        "reason": option.reason or None,
+        "device_memory": _memory_document(option.memory) if option.memory else None,
+        "host_memory": {
+            "usable_bytes": host.usable_bytes,
+            "expected_bytes": host.expected_bytes,
+            "verdict": host.verdict,
+        },
+        "max_batch_size": option.max_batch_size,
+        "step_seconds": None,
+        "epoch_seconds": None,
+        "run_seconds": None,
+        "rate_units_per_hour": option.runtime_type.rate_units_per_hour,
+        "compute_units": None,
+        "usd": None,
+        "sessions": None,
+        "affordable": None,
+        "ways_to_fit": [_way_document(way) for way in option.ways_to_fit],
+    }
+
+
+def _memory_document(memory: MemoryForecast) -> dict[str, Any]:
+    by = {role.value: memory.peak.by_role_bytes[role] for role in Role}
+    return {
+        "usable_bytes": memory.usable_bytes,
+        "peak_reserved_bytes": _range_document(memory.peak_reserved_bytes),
+        "peak_allocated_bytes": memory.peak_allocated_bytes,
+        "at": {"phase": memory.peak.phase, "line": memory.peak.line},
+        "by": {**by, "context": memory.context_bytes},
+    }
+
+
+def _range_document(value: Range) -> dict[str, int]:
+    return {"low": round(value.low), "expected": round(value.expected), "high": round(value.high)}
+
+
+def _way_document(way: WayToFit) -> dict[str, Any]:
+    return {
+        "change": way.change,
+        "code": way.code,
+        "verdict": way.verdict,
+        "peak_reserved_bytes": _range_document(way.peak_reserved_bytes),
+        "step_seconds": None,
+    }
+
+
+def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
+    """Return the plan as a table, what the peak is made of, and the recommendation."""
+    parts: list[RenderableType] = [at_full_width(_table(plan))]
+    subject = _subject(plan)
+    if subject is not None and subject.memory is not None:
+        parts += [Text(""), *_peak_lines(subject, subject.memory)]
+    ways = [(option, way) for option in plan.options for way in option.ways_to_fit]
+    for option, way in ways:
+        size = format_bytes(way.peak_reserved_bytes.high)
+        parts.append(Text(f"On {option.runtime_type.id} it fits with {way.change} (up to {size})."))
+    if detailed:
+        parts += [
+            Text(way.code, style="cyan") for way in {way.change: way for _, way in ways}.values()
+        ]
+        parts += [Text(f"Assumed: {line}.", style="dim") for line in plan.trace.assumptions]
+        parts += [
+            Text(f"{option.runtime_type.id}: {option.reason}.", style="dim")
+            for option in plan.options
+            if option.reason
+        ]
+    parts += [Text(""), Text(_traced(plan), style="dim"), Text(plan.because, style="bold")]
+    return Group(*parts)
+
+
+def _subject(plan: Plan) -> Option | None:
+    """Return the option whose peak is shown: the recommended one, else the largest card's."""
+    known = [option for option in plan.options if option.memory is not None]
+    if plan.recommended is not None and plan.recommended.memory is not None:
+        return plan.recommended
+    return max(known, key=lambda o: o.memory.usable_bytes if o.memory else 0, default=None)
+
+
+def _traced(plan: Plan) -> str:
+    trace = plan.trace
+    batch = f"batch {trace.batch_size}" if trace.batch_size else "no batch size seen"
+    return (
+        f"{plan.target}: {trace.steps} optimizer steps traced in "
+        f"{format_duration(trace.seconds)} on this machine, {batch}, torch {trace.torch}; "
+        "nothing was rented. What is not known is left out."
+    )
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("runtime", "accelerator", "usable", "needs (low … high)", "", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("largest batch", justify="right", no_wrap=True)
+    table.add_column("units/h", justify="right", no_wrap=True)
+    for option in plan.options:
+        rate = option.runtime_type.rate_units_per_hour
+        memory = option.memory
+        table.add_row(
+            option.runtime_type.id,
+            option.accelerator.name if option.accelerator else "none",
+            format_bytes(memory.usable_bytes) if memory else "",
+            _needs(memory.peak_reserved_bytes) if memory else "",
+            _bar(memory) if memory else Text(""),
+            Text(_verdict_words(option), style=_STYLES[option.verdict]),
+            "" if option.max_batch_size is None else str(option.max_batch_size),
+            "unknown" if rate is None else f"{rate:.2f}",
+        )
+    return table
+
+
+def _verdict_words(option: Option) -> str:
+    words = VERDICT_WORDS[option.verdict]
+    if option.host_memory.verdict is Verdict.DOES_NOT_FIT:
+        return f"{words}, but not the host's memory"
+    return words
+
+
+def _needs(value: Range) -> str:
+    return (
+        f"{format_bytes(value.expected)} ({format_bytes(value.low)} … {format_bytes(value.high)})"
+    )
+
+
+def _bar(memory: MemoryForecast) -> Text:
+    """Draw expected against usable: full blocks for expected, light ones up to the high bound."""
+    scale = _BAR_CELLS / memory.usable_bytes
+    expected = min(_BAR_CELLS, round(memory.peak_reserved_bytes.expected * scale))
+    high = min(_BAR_CELLS, round(memory.peak_reserved_bytes.high * scale))
+    drawn = "█" * expected + "▒" * (high - expected)
+    return Text(drawn.ljust(_BAR_CELLS, "·"), style=_STYLES[memory.verdict])
+
+
+def _peak_lines(option: Option, memory: MemoryForecast) -> list[Text]:
+    peak = memory.peak
+    where = f" at {peak.line}" if peak.line else ""
+    lines = [Text(f"On {option.runtime_type.id} the peak is in the {peak.phase} phase{where}:")]
+    shares = {role.value: size for role, size in peak.by_role_bytes.items() if size}
+    largest = max(shares.values(), default=1)
+    for name, size in sorted(shares.items(), key=lambda item: -item[1]):
+        bar = "█" * max(1, round(_BAR_CELLS * size / largest))
+        lines.append(Text(f"  {name:<11} {format_bytes(size):>10}  {bar}"))
+    return lines
