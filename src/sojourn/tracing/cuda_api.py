@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -13,8 +13,8 @@ from sojourn.tracing.device import CUDNN_VERSION
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
-# What a script is told when it asks for the card's size: an A100 40 GB's, in bytes. Few scripts ask,
-# and those that do choose a batch size by it; the trace says so.
+# What a script is told when it asks for the card's size: an A100 40 GB's, in bytes. Few scripts
+# ask, and those that do choose a batch size by it; the trace says so.
 _TOLD_MEMORY_BYTES = 40507 << 20
 _TOLD_MULTIPROCESSORS = 108
 _BF16_CAPABILITY = (8, 0)
@@ -29,7 +29,7 @@ class _Stream:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def __enter__(self) -> _Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -76,8 +76,8 @@ class _Event:
 class _HostGenerator(torch.Generator):
     """A generator on the host, whatever device it was asked for."""
 
-    def __new__(cls, device: Any = "cpu") -> _HostGenerator:  # noqa: ARG004
-        return super().__new__(cls, "cpu")
+    def __new__(cls, device: Any = "cpu") -> Self:  # noqa: ARG004 - torch's signature
+        return super().__new__(cls, "cpu")  # type: ignore[call-arg]
 
 
 def install_cuda_api(recorder: Recorder, compute_capability: str) -> None:
@@ -126,7 +126,7 @@ def install_cuda_api(recorder: Recorder, compute_capability: str) -> None:
         setattr(torch.cuda, name, value)
     torch.cuda.graphs.is_current_stream_capturing = lambda: False
     torch.Generator = _HostGenerator  # type: ignore[misc]
-    torch.Tensor.pin_memory = lambda self, *_a, **_k: self  # type: ignore[method-assign,assignment]
+    torch.Tensor.pin_memory = lambda self, *_a, **_k: self  # type: ignore[method-assign]
     torch.backends.cudnn.is_available = lambda: True
     torch.backends.cudnn.version = lambda: CUDNN_VERSION
     torch.backends.cudnn.is_acceptable = lambda tensor: tensor.device.type == "cuda"

@@ -73,7 +73,7 @@ def install_fake_cuda(torch: Any) -> None:
     if not sys.platform.startswith("linux"):
         raise TraceError(
             f"Tracing needs Linux so far; this is {sys.platform}.",
-            remedy="Run `sojourn plan` in a Linux container, in WSL, or on a free Colab CPU runtime.",
+            remedy="Run `sojourn plan` in a Linux container, in WSL, or on a Colab CPU runtime.",
         )
     torch_folder = Path(torch.__file__).parent
     _install_device_guard(torch, torch_folder)

@@ -59,7 +59,7 @@ class FakeCudaMode(TorchDispatchMode):
         has_fake = any(isinstance(value, FakeTensor) for value in flat)
         if not has_fake and not is_on_device(kwargs.get("device")):
             return func(*args, **kwargs)
-        name = func._overloadpacket.__name__
+        name = func._overloadpacket.__name__  # noqa: SLF001 - the name without its overload
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
         handled, value = self._leave_device(name, args, kwargs)
@@ -75,7 +75,7 @@ class FakeCudaMode(TorchDispatchMode):
 
     def _leave_device(self, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         """Make up what comes back to the host. Returns whether it did, and the value."""
-        first = args[0] if args else None
+        first: Any = args[0] if args else None
         if name in {"_local_scalar_dense", "equal", "is_nonzero"}:
             self._recorder.assume("values read from the device (.item(), if tensor:) are made up")
             if name != "_local_scalar_dense" or first.dtype == torch.bool:

@@ -137,7 +137,11 @@ def _hook_modules(recorder: Recorder, loaders: Loaders) -> None:
 
     torch.nn.modules.module.register_module_forward_pre_hook(before)
     torch.nn.Module._apply = _apply  # type: ignore[method-assign]  # noqa: SLF001
-    torch.nn.RNNBase.flatten_parameters = lambda _self: None  # type: ignore[method-assign]
+    torch.nn.RNNBase.flatten_parameters = _nothing  # type: ignore[method-assign]
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    pass
 
 
 def _first_dimension(args: Any) -> int | None:
@@ -242,8 +246,9 @@ def _neutralise(recorder: Recorder) -> None:
     def save_nothing(*_args: Any, **_kwargs: Any) -> None:
         recorder.assume("torch.save writes nothing")
 
-    def always_step(self: Any, optimizer: Any, *_: Any, **kwargs: Any) -> Any:
-        return optimizer.step(**kwargs)
+    def always_step(_scaler: Any, optimizer: Any, _state: Any, *args: Any, **kwargs: Any) -> Any:
+        # A real scaler skips the step when gradients are infinite, as made-up values may be.
+        return optimizer.step(*args, **kwargs)
 
     load = torch.load
 
@@ -255,17 +260,17 @@ def _neutralise(recorder: Recorder) -> None:
         loaded = load(file, map_location="cpu", **kwargs)
         return _to_device(loaded) if goes_to_device else loaded
 
-    torch.compile = compile_nothing  # type: ignore[assignment]
-    torch.nn.Module.compile = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
-    torch.save = save_nothing
-    torch.load = load_on_host
-    torch.amp.GradScaler._maybe_opt_step = (  # type: ignore[method-assign]  # noqa: SLF001
-        lambda self, optimizer, _state, *args, **kwargs: always_step(
-            self, optimizer, *args, **kwargs
-        )
-    )
+    replacements: list[tuple[Any, str, Any]] = [
+        (torch, "compile", compile_nothing),
+        (torch, "save", save_nothing),
+        (torch, "load", load_on_host),
+        (torch.nn.Module, "compile", _nothing),
+        (torch.amp.GradScaler, "_maybe_opt_step", always_step),
+    ]
+    for holder, name, value in replacements:
+        setattr(holder, name, value)
     # The fused inference path of nn.TransformerEncoder has no shape rule.
-    torch.backends.mha.set_fastpath_enabled(False)  # noqa: FBT003 - torch's signature
+    torch.backends.mha.set_fastpath_enabled(False)
 
 
 def _to_device(value: Any) -> Any:

@@ -58,7 +58,7 @@ class Kernels:
         self._library.impl(name, self._attention, "AutogradCUDA")
         return {**rnns, name: self._attention}
 
-    def _attention(
+    def _attention(  # noqa: PLR0917 - torch's signature
         self,
         query: Any,
         key: Any,
@@ -86,8 +86,8 @@ class Kernels:
                 value,
                 dropout_p,
                 is_causal,
-                False,
-                scale=scale,  # noqa: FBT003
+                return_debug_mask=False,
+                scale=scale,
             )[0]
         mask = None if attn_mask is None else _attention_bias(attn_mask, query, key)
         needs_gradient = torch.is_grad_enabled() and any(
@@ -159,7 +159,7 @@ class _RnnCall:
     def run(self, recorder: Recorder) -> tuple[Any, ...]:
         """Allocate what the forward pass allocates; the backward pass follows through autograd."""
         given = self.input.transpose(0, 1) if self.batch_first else self.input
-        output, *states = _RnnFunction.apply(  # type: ignore[no-untyped-call]
+        output, *states = _RnnFunction.apply(
             recorder, self, given, *self.hidden, *self.weights
         )
         return (output.transpose(0, 1) if self.batch_first else output, *states)
@@ -212,7 +212,7 @@ class _RnnFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Any, *grad_states: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, grad_output: Any, *_grad_states: Any) -> tuple[Any, ...]:
         given, output, _reserve, *tensors = ctx.saved_tensors
         call, recorder = ctx.call, ctx.recorder
         hidden, weights = tensors[: len(call.hidden)], tensors[len(call.hidden) :]

@@ -1,4 +1,4 @@
-"""Run a .py or .ipynb in a child process until its optimizers have stepped, and return its Trace."""
+"""Run a .py or .ipynb in a child process until its optimizers have stepped: its Trace."""
 
 from __future__ import annotations
 
