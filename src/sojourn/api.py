@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
+    from sojourn.runs.history import RunSummary
 
 
 def plan(
@@ -76,3 +77,58 @@ def plan(
         catalog=catalog,
         trace_for=tracer.trace_for,
     )
+
+
+def run(
+    target: str | Path,
+    *arguments: str,
+    on: str = "local",
+    data: Mapping[str, str] | None = None,
+    deadline_s: float | None = None,
+    out: str | Path | None = None,
+    on_output: Callable[[bytes], object] | None = None,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Run a script or notebook, and wait for its end.
+
+    Args:
+        target: A .py or .ipynb file.
+        *arguments: What the script gets in `sys.argv[1:]`.
+        on: The runtime; `local` is this machine.
+        data: The folder for each store to be pulled before the job starts: relative to the job's
+            own folder, or as on Colab, `/content/data`.
+        deadline_s: After how many seconds from its start the run is stopped; None: never.
+        out: Where to copy what the job wrote, however it ends.
+        on_output: Gets what the job prints, as it comes.
+        progress: Where to report to.
+
+    Raises:
+        UsageError: the target or an argument cannot be meant.
+        CatalogError: jobs are not run on such a runtime.
+        TraceError: the target is not valid Python.
+        StoreError, IntegrityError: the data could not be brought; the job was not started.
+        RunError: the job failed or ran into its deadline.
+    """
+    import random
+    from datetime import UTC, datetime
+
+    from sojourn.progress import NoProgress
+    from sojourn.runs.history import RunFolder, default_root
+    from sojourn.runs.request import check_request, check_runtime, new_run_id
+    from sojourn.runs.supervisor import Supervisor
+    from sojourn.runtimes.local import LocalRuntime
+
+    check_runtime(on)
+    request = check_request(
+        target, arguments=arguments, data=data or {}, deadline_s=deadline_s, out=out
+    )
+    run_id = new_run_id(request.target, now=datetime.now(UTC), randomness=random.SystemRandom())
+    reporter = progress or NoProgress()
+    supervisor = Supervisor(
+        runtime=LocalRuntime(),
+        pull=lambda store, folder: pull(store, folder, progress=reporter),
+        on_output=on_output or (lambda _text: None),
+        progress=reporter,
+        now=lambda: datetime.now(UTC),
+    )
+    return supervisor.supervise(request, RunFolder(path=default_root() / run_id))

@@ -1,0 +1,95 @@
+"""The journal of a run: one JSON line per event, on the disk before the next thing is done.
+
+    {"at": "2026-11-24T13:37:05.120Z", "kind": "job_started", "pid": 4711}
+
+Nothing secret is written: see `redact`. Whoever reads it may find the last line torn, if the
+machine went down in the middle of it; the lines before it count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sojourn.errors import IntegrityError
+from sojourn.runs.events import EVENTS, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_KINDS = {event.kind: event for event in EVENTS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event, and when it was written (UTC)."""
+
+    at: datetime
+    event: Event
+
+
+class Journal:
+    """Appends to a journal.
+
+    Args:
+        path: The file; created by the first entry.
+        now: Returns the present instant, with a time zone.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+        self._path = path
+        self._now = now
+
+    def append(self, event: Event) -> None:
+        """Write an event; when this returns, it is on the disk."""
+        fields = {"at": format_instant(self._now()), "kind": event.kind, **asdict(event)}
+        line = json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
+        with self._path.open("ab") as journal:
+            journal.write(line.encode())
+            journal.flush()
+            os.fsync(journal.fileno())
+
+
+def read_journal(path: Path) -> list[Entry]:
+    """Read a journal; a torn last line is left out, and so is a kind of event not known here.
+
+    Raises:
+        IntegrityError: a line before the last is not an event.
+    """
+    lines = path.read_bytes().split(b"\n")
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            fields = json.loads(line)
+            entry = _entry(fields)
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise IntegrityError(
+                f"Line {number} of {path} is not an event of a run: {line[:80]!r}.",
+                remedy="Move that run's folder away; other runs are not affected.",
+            ) from error
+        if entry is not None:
+            entries.append(entry)
+    return entries
+
+
+def _entry(fields: dict[str, Any]) -> Entry | None:
+    at = datetime.fromisoformat(fields.pop("at"))
+    kind = _KINDS.get(fields.pop("kind"))
+    if kind is None:
+        return None
+    if "args" in fields:
+        fields["args"] = tuple(fields["args"])
+    known = {name: fields[name] for name in kind.__dataclass_fields__ if name in fields}
+    return Entry(at=at, event=kind(**known))
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an instant as RFC 3339 in UTC, to the millisecond: `2026-11-24T13:37:05.120Z`."""
+    text = instant.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
