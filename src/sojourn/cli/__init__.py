@@ -41,8 +41,8 @@ class _Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], VERBS, n=1)
-            hint = f"Did you mean `sojourn {near[0]}`?" if near else "See `sojourn --help`."
-            raise click.UsageError(f"There is no verb {args[0]!r}. {hint}", ctx=ctx)
+            hint = f" Did you mean `sojourn {near[0]}`?" if near else ""
+            raise click.UsageError(f"There is no verb {args[0]!r}.{hint}", ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
