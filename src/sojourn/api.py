@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sojourn.dataset.dataset import Dataset
+    from sojourn.dataset.pull import PullReport
+    from sojourn.dataset.push import PushReport
+    from sojourn.dataset.verifying import VerifyReport
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
@@ -132,3 +136,119 @@ def run(
         now=lambda: datetime.now(UTC),
     )
     return supervisor.supervise(request, RunFolder(path=default_root() / run_id))
+
+
+def push(
+    folder: str | Path,
+    store: str,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> PushReport:
+    """Send a folder to a store; only what changed since the last push.
+
+    Args:
+        folder: What is sent, whole: hidden files, empty folders, links that stay inside of it.
+        store: `s3://BUCKET/PREFIX`, `file:///PATH` or a plain path.
+        message: A line about this revision.
+        dry_run: Tell what would be sent, and send nothing.
+        progress: Where to report to.
+
+    Raises:
+        UsageError: the folder cannot be sent.
+        StoreError: the store refused, or could not be reached.
+        IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
+    """
+    from datetime import UTC, datetime
+
+    from sojourn.dataset.push import push_folder
+    from sojourn.progress import NoProgress
+    from sojourn.stores.dryrun import DryRun
+    from sojourn.stores.url import open_store
+
+    opened = open_store(store)
+    return push_folder(
+        Path(folder).expanduser(),
+        DryRun(opened) if dry_run else opened,
+        message=message,
+        now=datetime.now(UTC),
+        progress=progress or NoProgress(),
+    )
+
+
+def pull(
+    store: str,
+    folder: str | Path | None = None,
+    *,
+    include: Sequence[str] = (),
+    revision: str | None = None,
+    progress: Progress | None = None,
+) -> PullReport:
+    """Get a data set into a folder, byte for byte; only what is not there yet.
+
+    Args:
+        store: Where it is.
+        folder: Where it goes; if None, a folder here named after the last part of the address.
+        include: Globs; all if empty. `*` stays within a folder, `**` crosses folders.
+        revision: An earlier one; the newest if None.
+        progress: Where to report to.
+
+    Raises:
+        UsageError: the folder cannot be written to or has no room; a glob or the revision names
+            nothing.
+        StoreError: the store holds no data set, refused, or could not be reached.
+        IntegrityError: what the store holds does not match its digests.
+    """
+    from sojourn.stores.url import last_component, open_store
+
+    if folder is None:
+        folder = last_component(open_store(store))
+    return open_dataset(store, revision=revision).extract(folder, include, progress=progress)
+
+
+def open_dataset(store: str, *, revision: str | None = None) -> Dataset:
+    """Return a data set to read from; fetches its manifest and nothing else.
+
+    Args:
+        store: Where it is: `s3://BUCKET/PREFIX`, `file:///PATH` or a plain path.
+        revision: An earlier one; the newest if None.
+
+    Raises:
+        UsageError: there is no such revision.
+        StoreError: the store holds no data set, refused, or could not be reached.
+        IntegrityError: the manifest cannot be used.
+    """
+    from sojourn.dataset.dataset import Dataset
+    from sojourn.dataset.repository import load_manifest
+    from sojourn.stores.url import open_store
+
+    opened = open_store(store)
+    return Dataset(load_manifest(opened, revision=revision), opened)
+
+
+def verify(
+    store: str,
+    folder: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check every digest in a store; or those of a folder's files against it.
+
+    Raises:
+        UsageError: there is no such folder or revision.
+        StoreError: the store holds no data set, refused, or could not be reached.
+        IntegrityError: the manifest cannot be used. What else is wrong is in the report.
+    """
+    from sojourn.dataset.repository import load_manifest
+    from sojourn.dataset.verifying import verify_folder, verify_store
+    from sojourn.progress import NoProgress
+    from sojourn.stores.url import open_store
+
+    opened = open_store(store)
+    manifest = load_manifest(opened, revision=revision)
+    report_to = progress or NoProgress()
+    if folder is None:
+        return verify_store(manifest, opened, progress=report_to)
+    return verify_folder(manifest, opened, Path(folder).expanduser(), progress=report_to)

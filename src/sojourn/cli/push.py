@@ -1,0 +1,49 @@
+"""`sojourn push`: send a folder to a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sojourn.cli._options import Output, common_options
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("store")
+@click.option("-m", "--message", default="", metavar="M", help="A line about this revision.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@common_options
+def command(output: Output, *, folder: Path, store: str, message: str, dry_run: bool) -> None:
+    """Send the folder DIR to STORE; only what changed since the last push.
+
+    Everything goes: hidden files, empty folders, permission bits, and links that stay inside of
+    DIR. Readers see the new revision when all of it is there, and the old one until then. A push
+    that was interrupted goes on where it stopped when it is run again.
+
+    STORE is s3://BUCKET/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
+    of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
+
+    Costs what the store asks for its space and requests. Needs free space for packed data beside
+    DIR: up to three shards, most often less than 500 MiB.
+
+    \b
+    Example:
+      sojourn push data/ s3://bucket/leaks -m "two more networks"
+      sojourn push data/ /mnt/usb/leaks --dry-run
+
+    \b
+    Exit status:
+      0  sent, or there already
+      2  DIR cannot be sent: missing, empty, unreadable, with links that lead out of it
+      5  STORE refused, or could not be reached
+      6  a file changed meanwhile, or the data set in STORE is damaged
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    from sojourn.api import push
+    from sojourn.render.dataset import push_document, push_text
+
+    report = push(folder, store, message=message, dry_run=dry_run, progress=output.progress())
+    output.result(
+        push_document(report, dry_run=dry_run), lambda: push_text(report, dry_run=dry_run)
+    )

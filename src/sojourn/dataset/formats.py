@@ -1,0 +1,102 @@
+"""From a file's bytes to a table, by the file's name and the library that is asked for."""
+
+from __future__ import annotations
+
+import io
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from sojourn.errors import MissingPackageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Library: TypeAlias = Literal["pandas", "polars", "arrow"]
+
+_MODULES = {"pandas": "pandas", "polars": "polars", "arrow": "pyarrow"}
+_KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+}
+
+
+def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[str, Any]) -> Any:
+    """Return the table in a file's bytes.
+
+    Args:
+        name: The file's name; its ending says what it is.
+        data: The whole file.
+        library: What kind of table: a pandas or polars DataFrame, or an Arrow Table.
+        arguments: Handed to the library's reader.
+
+    Raises:
+        UsageError: the name says nothing of a table, or there is no such library.
+        MissingPackageError: the library is not installed.
+    """
+    kind = _KINDS.get(name[name.rfind(".") :].lower()) if "." in name else None
+    if kind is None:
+        raise UsageError(
+            f"{name!r} is no table that can be read: its name ends in none of {', '.join(_KINDS)}.",
+            remedy="Take its bytes with `read_bytes(name)`, or `extract` it and open the file.",
+        )
+    if library not in _MODULES:
+        raise UsageError(
+            f"as_={library!r} is no kind of table.", remedy="Write 'pandas', 'polars' or 'arrow'."
+        )
+    readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
+    return readers[library](kind, data, dict(arguments))
+
+
+def _module(name: str, *, install: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
+            raise
+        raise MissingPackageError(
+            f"Reading this needs {name}, which is not installed.",
+            remedy=f"Install it with `pip install {install}`.",
+        ) from error
+
+
+def _pandas(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
+    pandas = _module("pandas", install="'sojourn[pandas]'")
+    file = io.BytesIO(data)
+    if kind == "parquet":
+        return pandas.read_parquet(file, **arguments)
+    if kind == "json lines":
+        return pandas.read_json(file, **({"lines": True} | arguments))
+    if kind == "tsv" and not {"sep", "delimiter"} & arguments.keys():
+        arguments["sep"] = "\t"
+    if arguments.get("engine", "c") == "c":
+        # The other engines take no such argument.
+        arguments.setdefault("float_precision", "round_trip")
+    return pandas.read_csv(file, **arguments)
+
+
+def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
+    polars = _module("polars", install="polars")
+    if kind == "parquet":
+        return polars.read_parquet(io.BytesIO(data), **arguments)
+    if kind == "json lines":
+        return polars.read_ndjson(data, **arguments)
+    if kind == "tsv":
+        arguments.setdefault("separator", "\t")
+    return polars.read_csv(data, **arguments)
+
+
+def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
+    file = io.BytesIO(data)
+    if kind == "parquet":
+        return _module("pyarrow.parquet", install="pyarrow").read_table(file, **arguments)
+    if kind == "json lines":
+        return _module("pyarrow.json", install="pyarrow").read_json(file, **arguments)
+    csv = _module("pyarrow.csv", install="pyarrow")
+    if kind == "tsv":
+        arguments.setdefault("parse_options", csv.ParseOptions(delimiter="\t"))
+    return csv.read_csv(file, **arguments)

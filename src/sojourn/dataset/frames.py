@@ -1,0 +1,138 @@
+"""Fetch and decode frames, and say which members' bytes are where in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import zstandard
+
+from sojourn.dataset.manifest import digest_of
+from sojourn.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sojourn.dataset.manifest import Manifest, Member
+    from sojourn.stores.base import Store
+
+# What plain zstd allows, so what any writer of this format may use.
+_MAX_WINDOW_BYTES = 1 << 27
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FrameId:
+    """A frame: index of its shard, and index in it."""
+
+    shard: int
+    frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The part of a member's bytes that one frame holds.
+
+    Attributes:
+        member: Whose bytes.
+        at: Where in the member they begin.
+        start: Where in the decoded frame they begin.
+        size_bytes: How many.
+    """
+
+    member: Member
+    at: int
+    start: int
+    size_bytes: int
+
+
+class Layout:
+    """Where everything is: offsets that a manifest implies."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._raw_starts = [_starts(f.raw_bytes for f in s.frames) for s in manifest.shards]
+        self._starts = [_starts(f.size_bytes for f in s.frames) for s in manifest.shards]
+
+    def offset_in_shard(self, frame: FrameId) -> int:
+        """Return where in the shard's object a frame begins."""
+        return self._starts[frame.shard][frame.frame]
+
+    def pieces(self, member: Member) -> Iterator[tuple[FrameId, Piece]]:
+        """Yield the frames that hold a file's bytes, with the part that is there, in order."""
+        starts = self._raw_starts[member.shard]
+        frames = self._manifest.shards[member.shard].frames
+        at = 0
+        index = bisect_right(starts, member.offset) - 1
+        while at < member.size_bytes:
+            start = member.offset + at - starts[index]
+            size_bytes = min(frames[index].raw_bytes - start, member.size_bytes - at)
+            piece = Piece(member=member, at=at, start=start, size_bytes=size_bytes)
+            yield FrameId(member.shard, index), piece
+            at += size_bytes
+            index += 1
+
+
+def _starts(sizes: Iterator[int]) -> list[int]:
+    return list(accumulate(sizes, initial=0))[:-1]
+
+
+class FrameSource:
+    """Decoded frames of one data set. May be used from several threads at once."""
+
+    def __init__(self, store: Store, manifest: Manifest, layout: Layout) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._layout = layout
+
+    def fetch(self, frame_id: FrameId) -> tuple[bytes, bytes]:
+        """Return a frame as it is in the store, and decoded.
+
+        Raises:
+            IntegrityError: the store holds something else than the manifest says.
+        """
+        shard = self._manifest.shards[frame_id.shard]
+        frame = shard.frames[frame_id.frame]
+        data = self._store.get_range(
+            shard.key,
+            offset=self._layout.offset_in_shard(frame_id),
+            size_bytes=frame.size_bytes,
+        )
+        if len(data) != frame.size_bytes:
+            raise damaged(self._store, shard.key, "it ends too early")
+        return data, _decode(data, frame.raw_bytes, self._store, shard.key)
+
+
+def check_digest(
+    store: Store, manifest: Manifest, member: Member, data: bytes | memoryview
+) -> None:
+    """Check a whole file's bytes.
+
+    Raises:
+        IntegrityError: they are not what was pushed.
+    """
+    if digest_of(data) != member.digest:
+        key = manifest.shards[member.shard].key
+        raise damaged(store, key, f"{member.path!r} does not match its digest")
+
+
+def damaged(store: Store, key: str, why: str) -> IntegrityError:
+    """Return the error for an object that does not hold what the manifest says."""
+    return IntegrityError(
+        f"The object {key} in {store.url} is damaged: {why}.",
+        remedy="Delete that object and push the folder again; "
+        f"`sojourn verify {store.url}` lists all that is wrong.",
+    )
+
+
+def _decode(data: bytes, raw_bytes: int, store: Store, key: str) -> bytes:
+    try:
+        # The decoder makes room for what the frame claims to hold; so the claim is read first.
+        claimed_bytes = zstandard.frame_content_size(data)
+        if claimed_bytes != raw_bytes:
+            raise damaged(store, key, "a frame does not hold what the manifest says")
+        decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+        return decoder.decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise damaged(store, key, "a frame cannot be decoded") from error

@@ -1,0 +1,80 @@
+"""Which paths a glob names.
+
+`*` and `?` stay within one path component, `**` crosses them, `[abc]` is one of these. A glob
+without any of them that names a folder takes all that is in it, and so does one that ends in a
+slash.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import lru_cache
+
+from sojourn.errors import UsageError
+
+_WILD = re.compile(r"[*?\[]")
+_TOKEN = re.compile(
+    r"(?P<deep>\*\*/)|(?P<all>\*\*)|(?P<some>\*)|(?P<one>\?)|(?P<set>\[!?\]?[^\]]*\])"
+)
+_NEAR = 3
+# Comparing with every name of a huge set would take longer than the reader waits.
+_MOST_COMPARED = 20_000
+
+
+def matches(path: str, glob: str) -> bool:
+    """Tell whether the glob names the path, or the folder that it is in."""
+    return _compiled(glob).fullmatch(path) is not None
+
+
+def select(paths: list[str], globs: tuple[str, ...]) -> list[str]:
+    """Return the paths that any of the globs names, in order; all if there are no globs.
+
+    Raises:
+        UsageError: one of the globs names nothing.
+    """
+    if not globs:
+        return paths
+    chosen: set[str] = set()
+    for glob in globs:
+        named = [path for path in paths if matches(path, glob)]
+        if not named:
+            raise UsageError(f"{glob!r} names nothing in this data set.", remedy=near(glob, paths))
+        chosen.update(named)
+    return [path for path in paths if path in chosen]
+
+
+def near(name: str, paths: list[str]) -> str:
+    """Return a remedy that says which names are near to one that is not there."""
+    found = difflib.get_close_matches(name, paths[:_MOST_COMPARED], n=_NEAR)
+    if found:
+        return f"Near names: {', '.join(found)}."
+    return "See the names with `sojourn ls` or `Dataset.files()`."
+
+
+@lru_cache(maxsize=256)
+def _compiled(glob: str) -> re.Pattern[str]:
+    glob = glob.removeprefix("./")
+    takes_folders = glob.endswith("/") or not _WILD.search(glob)
+    pattern, at = "", 0
+    for token in _TOKEN.finditer(glob):
+        pattern += re.escape(glob[at : token.start()]) + _as_regex(token)
+        at = token.end()
+    pattern += re.escape(glob[at:].rstrip("/") if at < len(glob) else "")
+    try:
+        return re.compile(pattern + ("(?:/.*)?" if takes_folders else ""), re.DOTALL)
+    except re.error as error:
+        raise UsageError(
+            f"{glob!r} is no glob: {error}.", remedy="Write a set as [abc] or [a-z]."
+        ) from error
+
+
+def _as_regex(token: re.Match[str]) -> str:
+    if token["set"]:
+        inside = token["set"][1:-1]
+        negated = inside.startswith("!")
+        characters = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside.removeprefix("!"))
+        return f"(?!/)[{'^' if negated else ''}{characters}]"
+    if token["deep"]:
+        return "(?:.*/)?"
+    return {"all": ".*", "some": "[^/]*", "one": "[^/]"}[str(token.lastgroup)]

@@ -1,0 +1,190 @@
+"""The manifest: which members a data set has, in which shards they are, and where in them.
+
+Glossary: a *member* is a file, folder or link of the pushed folder. A *shard* is one object in the
+store: a tar archive, compressed in independent *frames*. *Raw* means before compression: a
+member's `offset` counts bytes of its shard's tar archive. A *digest* is `sha256:` and 64 hex
+digits. A *revision* is 16 hex digits, made of the members and of the revision before.
+
+This module holds the records and writes them; `parsing` reads and checks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SCHEMA_NAME = "sojourn.manifest"
+SCHEMA_VERSION = 1
+MANIFEST_KEY = "sojourn.json"
+README_KEY = "README.md"
+SHARDS_PREFIX = "shards/"
+REVISIONS_PREFIX = "revisions/"
+
+REVISION_DIGITS = 16
+DIGEST_PREFIX = "sha256:"
+
+Kind: TypeAlias = Literal["file", "folder", "link"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A part of a shard that is decoded alone: its size in the store, and decoded."""
+
+    size_bytes: int
+    raw_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One object in the store. Its frames follow one another and fill it."""
+
+    key: str
+    size_bytes: int
+    digest: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file, folder or link.
+
+    Attributes:
+        path: Relative to the folder, with slashes.
+        kind: What it is.
+        mode: Permission bits, 0 to 0o777.
+        shard: Index of the shard that holds it.
+        size_bytes: Of a file; 0 for others.
+        offset: Where a file's bytes begin in the shard's tar archive.
+        digest: Of a file's bytes; None for others.
+        target: Where a link points, relative to the folder that it is in; None for others.
+        rows: Of a table, without its header; None if unknown or no table.
+        columns: Of a table; None if unknown or no table.
+    """
+
+    path: str
+    kind: Kind
+    mode: int
+    shard: int
+    size_bytes: int = 0
+    offset: int = 0
+    digest: str | None = None
+    target: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One revision of a data set. Members are in the order of their paths' components."""
+
+    revision: str
+    parent: str | None
+    created: str
+    message: str
+    shards: tuple[Shard, ...]
+    members: tuple[Member, ...]
+
+    @property
+    def files(self) -> tuple[Member, ...]:
+        """The members that are files."""
+        return tuple(member for member in self.members if member.kind == "file")
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes in all files."""
+        return sum(member.size_bytes for member in self.members)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in all shards."""
+        return sum(shard.size_bytes for shard in self.shards)
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """Return the digest of some bytes."""
+    return DIGEST_PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def path_order(path: str) -> list[str]:
+    """Return what paths are sorted by: a folder comes right before what is in it."""
+    return path.split("/")
+
+
+def contents_of(members: Iterable[Member]) -> bytes:
+    """Return what a revision says about its members' contents, and nothing on how it is stored."""
+    return "".join(
+        f"{m.path}\0{m.kind}\0{m.mode:o}\0{m.size_bytes}\0{m.digest or ''}\0{m.target or ''}\0"
+        for m in members
+    ).encode()
+
+
+def revision_of(members: Iterable[Member], *, parent: str | None) -> str:
+    """Return the revision that these members make when they follow `parent`."""
+    head = f"{SCHEMA_NAME}/{SCHEMA_VERSION}\0{parent or ''}\0".encode()
+    return hashlib.sha256(head + contents_of(members)).hexdigest()[:REVISION_DIGITS]
+
+
+def revision_key(revision: str) -> str:
+    """Return the key under which a revision's manifest is kept."""
+    return f"{REVISIONS_PREFIX}{revision}.json"
+
+
+def shard_key(digest: str) -> str:
+    """Return the key of the shard with this digest."""
+    return f"{SHARDS_PREFIX}{digest.removeprefix(DIGEST_PREFIX)}.tar.zst"
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Write a manifest as JSON, one shard or member a line, so that plain tools can read it."""
+    head = {
+        "schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}",
+        "revision": manifest.revision,
+        "parent": manifest.parent,
+        "created": manifest.created,
+        "message": manifest.message,
+    }
+    lines = [f"{_json(key)}: {_json(value)}," for key, value in head.items()]
+    shards = ",\n".join(_json(_shard_document(shard)) for shard in manifest.shards)
+    members = ",\n".join(_json(_member_document(member)) for member in manifest.members)
+    text = "\n".join(
+        ["{", *lines, f'"shards": [\n{shards}\n],', f'"members": [\n{members}\n]', "}"]
+    )
+    return (text + "\n").encode()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _shard_document(shard: Shard) -> dict[str, Any]:
+    return {
+        "key": shard.key,
+        "size_bytes": shard.size_bytes,
+        "digest": shard.digest,
+        "frames": [[frame.size_bytes, frame.raw_bytes] for frame in shard.frames],
+    }
+
+
+def _member_document(member: Member) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "path": member.path,
+        "kind": member.kind,
+        "mode": f"{member.mode:04o}",
+        "shard": member.shard,
+    }
+    if member.kind == "file":
+        document |= {
+            "offset": member.offset,
+            "size_bytes": member.size_bytes,
+            "digest": member.digest,
+        }
+    if member.target is not None:
+        document["target"] = member.target
+    if member.rows is not None and member.columns is not None:
+        document |= {"rows": member.rows, "columns": member.columns}
+    return document

@@ -1,0 +1,233 @@
+"""Read a manifest and trust nothing in it: what comes out of here is safe to act on."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sojourn.dataset.links import leads_outside
+from sojourn.dataset.manifest import (
+    SCHEMA_NAME,
+    SCHEMA_VERSION,
+    Frame,
+    Manifest,
+    Member,
+    Shard,
+    path_order,
+    revision_of,
+    shard_key,
+)
+from sojourn.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A reader holds a few decoded frames in memory; this bounds what a manifest can make it hold.
+MAX_FRAME_BYTES = 256 << 20
+_MAX_MODE = 0o777
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REVISION = re.compile(r"[0-9a-f]{16}")
+_MODE = re.compile(r"[0-7]{1,4}")
+_SCHEMA = re.compile(re.escape(SCHEMA_NAME) + r"/(\d{1,9})")
+_KINDS = ("file", "folder", "link")
+
+
+def is_revision(text: str) -> bool:
+    """Tell whether the text has the form of a revision."""
+    return _REVISION.fullmatch(text) is not None
+
+
+def parse_manifest(data: bytes, *, where: str) -> Manifest:
+    """Read a manifest and check that it is whole and harmless.
+
+    Args:
+        data: The JSON document.
+        where: Its address, for messages.
+
+    Raises:
+        IntegrityError: it is of a newer schema, malformed, or contradicts itself; or it names
+            something outside of the folder.
+    """
+    try:
+        document = json.loads(data)
+    except ValueError as error:  # of JSON or of UTF-8
+        raise _malformed(where, "it is not JSON") from error
+    except RecursionError as error:
+        raise _malformed(where, "it is nested too deeply") from error
+    _check_schema(document, where)
+    try:
+        manifest = _manifest(document)
+        _check(manifest)
+    except _MalformedError as error:
+        raise _malformed(where, str(error)) from error
+    return manifest
+
+
+class _MalformedError(Exception):
+    """What is wrong, without saying where: `parse_manifest` adds that."""
+
+
+def _malformed(where: str, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"The manifest {where} cannot be used: {why}.",
+        remedy="Push the folder again from where it came, or pull an earlier one with --revision.",
+    )
+
+
+def _check_schema(document: Any, where: str) -> None:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    match = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if match is None or int(match[1]) < 1:
+        raise _malformed(where, f"its schema is not {SCHEMA_NAME}/{SCHEMA_VERSION}")
+    if int(match[1]) > SCHEMA_VERSION:
+        raise IntegrityError(
+            f"The manifest {where} has the schema {schema}, and this sojourn reads up to "
+            f"{SCHEMA_NAME}/{SCHEMA_VERSION}.",
+            remedy="Upgrade with `pip install --upgrade sojourn`.",
+        )
+
+
+def _fail(why: str) -> NoReturn:
+    raise _MalformedError(why)
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str):
+        _fail(f"{key!r} is no text")
+    return value
+
+
+def _count(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        _fail(f"{what} is no size")
+    return value
+
+
+def _records(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = document.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        _fail(f"{key!r} is no list of records")
+    return value
+
+
+def _digest(document: dict[str, Any]) -> str:
+    digest = _text(document, "digest")
+    if not _DIGEST.fullmatch(digest):
+        _fail(f"{digest[:80]!r} is no digest")
+    return digest
+
+
+def _manifest(document: dict[str, Any]) -> Manifest:
+    parent = document.get("parent")
+    return Manifest(
+        revision=_text(document, "revision"),
+        parent=None if parent is None else _text(document, "parent"),
+        created=_text(document, "created"),
+        message=_text(document, "message"),
+        shards=tuple(_shard(item) for item in _records(document, "shards")),
+        members=tuple(_member(item) for item in _records(document, "members")),
+    )
+
+
+def _shard(document: dict[str, Any]) -> Shard:
+    frames = document.get("frames")
+    if not isinstance(frames, list):
+        _fail("'frames' is no list")
+    return Shard(
+        key=_text(document, "key"),
+        size_bytes=_count(document.get("size_bytes"), "'size_bytes' of a shard"),
+        digest=_digest(document),
+        frames=tuple(_frame(item) for item in frames),
+    )
+
+
+def _frame(document: Any) -> Frame:
+    match document:
+        case [size_bytes, raw_bytes]:
+            frame = Frame(
+                size_bytes=_count(size_bytes, "a frame's size"),
+                raw_bytes=_count(raw_bytes, "a frame's raw size"),
+            )
+        case _:
+            _fail("a frame is no pair of sizes")
+    if not 0 < frame.raw_bytes <= MAX_FRAME_BYTES or not 0 < frame.size_bytes <= MAX_FRAME_BYTES:
+        _fail(f"a frame is empty, or larger than {MAX_FRAME_BYTES} bytes")
+    return frame
+
+
+def _member(document: dict[str, Any]) -> Member:
+    kind = _text(document, "kind")
+    mode = _text(document, "mode")
+    if kind not in _KINDS:
+        _fail(f"{kind[:80]!r} is no kind of member")
+    if not _MODE.fullmatch(mode) or int(mode, 8) > _MAX_MODE:
+        _fail(f"{mode[:80]!r} are no permission bits")
+    is_file, is_table = kind == "file", "rows" in document or "columns" in document
+    return Member(
+        path=_text(document, "path"),
+        kind=kind,  # type: ignore[arg-type]  # checked against _KINDS
+        mode=int(mode, 8),
+        shard=_count(document.get("shard"), "'shard'"),
+        size_bytes=_count(document.get("size_bytes"), "'size_bytes'") if is_file else 0,
+        offset=_count(document.get("offset"), "'offset'") if is_file else 0,
+        digest=_digest(document) if is_file else None,
+        target=_text(document, "target") if kind == "link" else None,
+        rows=_count(document.get("rows"), "'rows'") if is_table else None,
+        columns=_count(document.get("columns"), "'columns'") if is_table else None,
+    )
+
+
+def _check(manifest: Manifest) -> None:
+    for shard in manifest.shards:
+        _check_shard(shard)
+    raw_bytes = [sum(frame.raw_bytes for frame in shard.frames) for shard in manifest.shards]
+    for member in manifest.members:
+        _check_path(member.path)
+        if member.shard >= len(raw_bytes):
+            _fail(f"{member.path!r} is in shard {member.shard}, and there is no such shard")
+        if member.offset + member.size_bytes > raw_bytes[member.shard]:
+            _fail(f"{member.path!r} reaches beyond the end of its shard")
+    _check_tree(manifest.members)
+    parent = manifest.parent
+    if parent is not None and not is_revision(parent):
+        _fail("'parent' is no revision")
+    if manifest.revision != revision_of(manifest.members, parent=parent):
+        _fail("its revision does not match its members, so it was damaged or edited")
+
+
+def _check_shard(shard: Shard) -> None:
+    if shard.key != shard_key(shard.digest):
+        _fail(f"the shard {shard.key[:80]!r} is not named after its digest")
+    if sum(frame.size_bytes for frame in shard.frames) != shard.size_bytes:
+        _fail(f"the frames of {shard.key} do not fill it")
+
+
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+        _fail(f"{path[:200]!r} is not a path inside of the folder")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        _fail(f"{path[:200]!r} is not a path in UTF-8")
+
+
+def _check_tree(members: Iterable[Member]) -> None:
+    kinds: dict[str, str] = {}
+    for member in members:
+        if member.path in kinds:
+            _fail(f"{member.path!r} is there twice")
+        kinds[member.path] = member.kind
+    if list(kinds) != sorted(kinds, key=path_order):
+        _fail("its members are not in order")
+    links = {m.path: m.target for m in members if m.target is not None}
+    for path in kinds:
+        parent = path.rpartition("/")[0]
+        # Every folder is a member itself, so a file or link in its place is seen here.
+        if parent and kinds.get(parent) != "folder":
+            _fail(f"{path!r} is in {parent!r}, which is no folder of the set")
+    for path, target in links.items():
+        if not target or "\0" in target or leads_outside(path, links):
+            _fail(f"the link {path!r} leads outside of the folder")

@@ -1,0 +1,245 @@
+"""Get a data set, or a part of it, into a folder: verified, whole files only, what differs only.
+
+manifest → selection → changes → frames, side by side → pieces of files → verified → renamed
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from sojourn.dataset.choosing import choose_changes, count_others
+from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, check_digest, damaged
+from sojourn.dataset.globs import select
+from sojourn.dataset.localdisk import check_space, local_disk
+from sojourn.dataset.shards import file_digest
+from sojourn.dataset.staging import staging_folder
+from sojourn.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sojourn.dataset.choosing import Changes
+    from sojourn.dataset.manifest import Manifest, Member
+    from sojourn.progress import Progress, Task
+    from sojourn.stores.base import Store
+
+# Requests under way at once. Each holds a frame, packed and decoded: 64 MiB at most.
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReport:
+    """What a pull did.
+
+    Attributes:
+        url: Where the data set is.
+        folder: Where it is now.
+        revision: Which revision.
+        files: Files that were asked for.
+        raw_bytes: Bytes in these files.
+        files_fetched: Files that were not there, or differed.
+        fetched_bytes: Bytes that were fetched for them, compressed.
+        other_files: Files in the folder that the set does not hold; they were left alone.
+    """
+
+    url: str
+    folder: Path
+    revision: str
+    files: int
+    raw_bytes: int
+    files_fetched: int
+    fetched_bytes: int
+    other_files: int
+
+
+def pull_manifest(
+    manifest: Manifest,
+    store: Store,
+    folder: Path,
+    *,
+    include: tuple[str, ...] = (),
+    progress: Progress,
+) -> PullReport:
+    """Make a folder hold the members of a revision that globs name; all if there are none.
+
+    Raises:
+        UsageError: a glob names nothing, or the folder cannot be written to or has no room.
+        StoreError: the store cannot be read.
+        IntegrityError: what the store holds is not what the manifest says.
+    """
+    _check_apart(folder, store)
+    members = _selection(manifest, include)
+    changes = choose_changes(folder, members)
+    other_files = count_others(folder, manifest.members)
+    needed_bytes = sum(member.size_bytes for member in changes.fetch)
+    check_space(folder, needed_bytes=needed_bytes, files=len(changes.fetch))
+    with local_disk(f"write to {folder}"):
+        _prepare(folder, changes)
+        with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
+            fetching = _Fetching(manifest, store, folder, staging, task)
+            fetching.run(changes.fetch)
+            _make_links(folder, staging, changes.links)
+        _set_modes(folder, changes)
+    files = [member for member in members if member.kind == "file"]
+    return PullReport(
+        url=store.url,
+        folder=folder,
+        revision=manifest.revision,
+        files=len(files),
+        raw_bytes=sum(member.size_bytes for member in files),
+        files_fetched=len(changes.fetch),
+        fetched_bytes=fetching.fetched_bytes,
+        other_files=other_files,
+    )
+
+
+def _check_apart(folder: Path, store: Store) -> None:
+    kept_in = store.capabilities.local_folder
+    if kept_in is not None and folder.resolve().is_relative_to(kept_in):
+        raise UsageError(
+            f"{folder} is where the store {store.url} keeps its objects.",
+            remedy=f"Name another folder: `sojourn pull {store.url} DIR`.",
+        )
+
+
+def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ...]:
+    """Return the members that the globs name, and the folders that these are in."""
+    wanted = set(select([member.path for member in manifest.members], include))
+    for path in tuple(wanted):
+        above = path.rpartition("/")[0]
+        while above and above not in wanted:
+            wanted.add(above)
+            above = above.rpartition("/")[0]
+    return tuple(member for member in manifest.members if member.path in wanted)
+
+
+def _prepare(folder: Path, changes: Changes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in changes.in_the_way:
+        path.unlink()
+    for path in changes.empty_in_the_way:
+        path.rmdir()
+    for member in changes.folders:
+        path = folder / member.path
+        path.mkdir(exist_ok=True)
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        # One that was pushed read-only gets its own mode back when all is in it.
+        if mode & stat.S_IRWXU != stat.S_IRWXU:
+            path.chmod(mode | stat.S_IRWXU)
+
+
+def _make_links(folder: Path, staging: Path, links: tuple[Member, ...]) -> None:
+    for number, member in enumerate(links):
+        link = staging / f"link-{number}"
+        link.symlink_to(member.target or "")
+        link.replace(folder / member.path)
+
+
+def _set_modes(folder: Path, changes: Changes) -> None:
+    # Folders last and inmost first: one that may not be written to must be complete by then.
+    for member in (*changes.kept, *reversed(changes.folders)):
+        path = folder / member.path
+        if stat.S_IMODE(path.lstat().st_mode) != member.mode:
+            path.chmod(member.mode)
+
+
+class _Fetching:
+    """Fetches frames side by side; each is decoded and written by the thread that fetched it."""
+
+    def __init__(
+        self, manifest: Manifest, store: Store, folder: Path, staging: Path, task: Task
+    ) -> None:
+        self._manifest = manifest
+        self._store = store
+        self._folder = folder
+        self._staging = staging
+        self._task = task
+        self._layout = Layout(manifest)
+        self._frames = FrameSource(store, manifest, self._layout)
+        self._numbers = count()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._parts: dict[str, _Part] = {}
+        self.fetched_bytes = 0
+
+    def run(self, files: tuple[Member, ...]) -> None:
+        by_frame: dict[FrameId, list[Piece]] = {}
+        for member in files:
+            pieces = list(self._layout.pieces(member))
+            for frame_id, piece in pieces:
+                by_frame.setdefault(frame_id, []).append(piece)
+            if not pieces:
+                self._write_whole(member, b"")
+            elif len(pieces) > 1:
+                self._parts[member.path] = _Part(self._new_path(), left_bytes=member.size_bytes)
+        with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
+            fetched = [pool.submit(self._fetch, *item) for item in sorted(by_frame.items())]
+            try:
+                for future in wait(fetched, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            finally:
+                self._stopped = True
+                pool.shutdown(cancel_futures=True)
+
+    def _fetch(self, frame_id: FrameId, pieces: list[Piece]) -> None:
+        if self._stopped:
+            return
+        data, raw = self._frames.fetch(frame_id)
+        with self._lock:
+            self.fetched_bytes += len(data)
+        view = memoryview(raw)
+        for piece in pieces:
+            if self._stopped:
+                return
+            content = view[piece.start : piece.start + piece.size_bytes]
+            if piece.member.path in self._parts:
+                self._write_part(piece, content)
+            else:
+                self._write_whole(piece.member, content)
+
+    def _write_whole(self, member: Member, content: bytes | memoryview) -> None:
+        check_digest(self._store, self._manifest, member, content)
+        path = self._new_path()
+        with path.open("wb") as file:
+            file.write(content)
+        self._task.advance(len(content))
+        self._install(member, path)
+
+    def _write_part(self, piece: Piece, content: memoryview) -> None:
+        part = self._parts[piece.member.path]
+        descriptor = os.open(part.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.seek(piece.at)
+            file.write(content)
+        self._task.advance(len(content))
+        with self._lock:
+            part.left_bytes -= piece.size_bytes
+            complete = part.left_bytes == 0
+        if complete:
+            if file_digest(part.path) != piece.member.digest:
+                key = self._manifest.shards[piece.member.shard].key
+                why = f"{piece.member.path!r} does not match its digest"
+                raise damaged(self._store, key, why)
+            self._install(piece.member, part.path)
+
+    def _install(self, member: Member, path: Path) -> None:
+        path.chmod(member.mode)
+        path.replace(self._folder / member.path)
+        self._task.advance(0, files=1)
+
+    def _new_path(self) -> Path:
+        return self._staging / f"file-{next(self._numbers)}"
+
+
+@dataclass(slots=True)
+class _Part:
+    """A file that comes in several frames: where it grows, and how many bytes are missing."""
+
+    path: Path
+    left_bytes: int

@@ -1,0 +1,97 @@
+r"""Count the rows and columns of a CSV or TSV while its bytes pass by.
+
+Counts what pandas would read with its defaults: the first line that is not blank is the header,
+lines of nothing but blanks are skipped, and a line end between quotes ends no row. A quote counts
+as one only where it begins a field; elsewhere it is a letter.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+# Longer lines, or a file without line feeds, are not worth holding on to.
+_LONGEST_LINE_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Rows without the header, and columns."""
+
+    rows: int
+    columns: int
+
+
+def delimiter_of(path: str) -> str | None:
+    """Return what separates the fields of a table with this name; None if it is none we count."""
+    dot = path.rfind(".")
+    return _DELIMITERS.get(path[dot:].lower()) if dot >= 0 else None
+
+
+class TableCounter:
+    """Takes a table's bytes in pieces of any size and tells its shape at the end."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        blank = rb" " if delimiter == "\t" else rb" \t"
+        self._line = re.compile(rb"[" + blank + rb"]*[^\r\n" + blank + rb"][^\r\n]*")
+        # Where counting line feeds would be wrong: lone returns, and lines that may be blank.
+        self._odd = re.compile(rb"\r(?!\n)|(?:\n|\A)[\r\n" + blank + rb"]")
+        begins_field = rb"(?:\A|(?<=[\r\n" + delimiter.encode() + rb"]))"
+        self._quoted = re.compile(begins_field + rb'"[^"]*+(?:""[^"]*+)*+(?:"|(?P<open>\Z))')
+        self._header = b""
+        self._unfinished = b""
+        self._lines = 0
+        self._told = True
+
+    def update(self, data: bytes) -> None:
+        """Count the next piece."""
+        if not self._told:
+            return
+        # Only whole lines are counted; the last one waits for what follows.
+        data = self._unfinished + data
+        plain = self._without_quotes(data)
+        end = plain.rfind(b"\n") + 1
+        self._unfinished = data[end:]
+        self._told = len(self._unfinished) <= _LONGEST_LINE_BYTES and b"\0" not in data
+        self._count(data[:end], plain[:end])
+
+    def finish(self) -> Shape | None:
+        """Return the shape; None where it cannot be told."""
+        rest = self._unfinished
+        if any(field["open"] is not None for field in self._quoted.finditer(rest)):
+            return None
+        self._count(rest, self._without_quotes(rest))
+        columns = self._columns() if self._told and self._lines else None
+        return None if columns is None else Shape(rows=self._lines - 1, columns=columns)
+
+    def _without_quotes(self, data: bytes) -> bytes:
+        """Return data of the same length where what is quoted is but one letter, repeated."""
+        if b'"' not in data:
+            return data
+        return self._quoted.sub(lambda field: b"q" * len(field[0]), data)
+
+    def _count(self, data: bytes, plain: bytes) -> None:
+        if not plain:
+            return
+        if self._lines == 0:
+            # The header is in what is counted until the first line that is not blank.
+            self._header = data[: _LONGEST_LINE_BYTES * 2]
+        if self._odd.search(plain):
+            self._lines += len(self._line.findall(plain))
+        else:
+            self._lines += plain.count(b"\n") + (not plain.endswith(b"\n"))
+
+    def _columns(self) -> int | None:
+        text = self._header.removeprefix(_BOM).decode("utf-8", errors="replace")
+        try:
+            for record in csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter):
+                if len(record) > 1 or (record and record[0].strip(" \t")):
+                    return len(record)
+        except csv.Error:
+            return None
+        return None
