@@ -80,14 +80,15 @@ print(f"{len(train_dataset)} windows, {len(train_loader)} steps per epoch")
 class LSTMAutoencoder(nn.Module):
     def __init__(self, n_features, hidden):
         super().__init__()
-        self.encoder = nn.LSTM(n_features, hidden, batch_first=True)
-        self.decoder = nn.LSTM(hidden, hidden, batch_first=True)
+        self.encoder = nn.LSTM(n_features, hidden)
+        self.decoder = nn.LSTM(hidden, hidden)
         self.head = nn.Linear(hidden, n_features)
 
     def forward(self, x):
-        x_hat, _ = self.encoder(x)
-        x_hat, _ = self.decoder(x_hat)
-        return self.head(x_hat)
+        x = x.transpose(0, 1)  # (batch, time, feature) -> (time, batch, feature)
+        x, _ = self.encoder(x)
+        x, _ = self.decoder(x)
+        return self.head(x).transpose(0, 1)
 
 
 model = LSTMAutoencoder(len(features), HIDDEN).to(device)
