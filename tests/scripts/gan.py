@@ -7,7 +7,9 @@ device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
 images = torch.from_numpy(np.random.rand(1024, 1, 28, 28).astype("float32"))
 loader = DataLoader(TensorDataset(images), batch_size=64, shuffle=True, drop_last=True)
 G = nn.Sequential(nn.Linear(100, 256), nn.ReLU(), nn.Linear(256, 784), nn.Tanh()).cuda()
-D = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)).to(device)
+D = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)).to(
+    device
+)
 opt_g = torch.optim.Adam(G.parameters(), lr=2e-4, betas=(0.5, 0.999))
 opt_d = torch.optim.Adam(D.parameters(), lr=2e-4, betas=(0.5, 0.999))
 bce = nn.BCEWithLogitsLoss()

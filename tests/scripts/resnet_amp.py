@@ -21,7 +21,9 @@ class Block(nn.Module):
         self.b2 = nn.BatchNorm2d(cout)
         self.skip = nn.Sequential()
         if stride != 1 or cin != cout:
-            self.skip = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
+            self.skip = nn.Sequential(
+                nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout)
+            )
 
     def forward(self, x):
         y = F.relu(self.b1(self.c1(x)))
@@ -31,7 +33,12 @@ class Block(nn.Module):
 class ResNet18(nn.Module):
     def __init__(self, classes=100):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+        )
         layers, cin = [], 64
         for cout, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
             layers += [Block(cin, cout, stride), Block(cout, cout, 1)]
@@ -49,7 +56,9 @@ loader = DataLoader(Images(), batch_size=128, shuffle=True, num_workers=4, pin_m
 model = ResNet18().to(device, memory_format=torch.channels_last)
 model = torch.compile(model)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-scaler = torch.cuda.amp.GradScaler() if hasattr(torch.cuda.amp, "old") else torch.amp.GradScaler("cuda")
+scaler = (
+    torch.cuda.amp.GradScaler() if hasattr(torch.cuda.amp, "old") else torch.amp.GradScaler("cuda")
+)
 for epoch in range(3):
     for x, y in loader:
         x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)

@@ -69,7 +69,7 @@ class _Copier:
         for entry in entries:
             self._entries_left -= 1
             source, target = Path(entry.path), there / entry.name
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 self._copy_file(source, target)
             elif _is_wanted(entry.name) and source.resolve() != self._avoid:
                 # A link to a folder may lead round in a circle; it stays a link.
@@ -92,6 +92,14 @@ class _Copier:
                 target.symlink_to(source.resolve())
         except OSError as error:
             self.notes.append(f"{source.name} is left out: {error.strerror}")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself is nothing that can be entered.
+        return False
 
 
 def _is_wanted(name: str) -> bool:

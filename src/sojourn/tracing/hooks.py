@@ -18,9 +18,10 @@ from torch.optim.optimizer import (
 
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.kernels import mark_parameters
+from sojourn.tracing.moves import ModuleMoves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sojourn.tracing.recorder import Recorder
 
@@ -65,20 +66,23 @@ class Loaders:
 
 def install_hooks(recorder: Recorder, steps: Steps, loaders: Loaders) -> None:
     """Install all hooks for the rest of the process."""
-    _hook_optimizers(recorder, steps)
+    moves = ModuleMoves(steps.known)
+    moves.install()
+    _hook_optimizers(recorder, steps, moves)
     _hook_backward(recorder)
     _hook_modules(recorder, loaders)
     _hook_loaders(recorder, loaders)
     _neutralise(recorder)
 
 
-def _hook_optimizers(recorder: Recorder, steps: Steps) -> None:
+def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> None:
     made = torch.optim.Optimizer.__init__
 
     @functools.wraps(made)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
         steps.known[id(self)] = self
+        moves.update(self)
 
     def before(optimizer: Any, *_: Any) -> None:
         recorder.phase = Phase.OPTIMIZER
@@ -136,7 +140,6 @@ def _hook_modules(recorder: Recorder, loaders: Loaders) -> None:
             mark_parameters(recorder, module)
 
     torch.nn.modules.module.register_module_forward_pre_hook(before)
-    torch.nn.Module._apply = _apply  # type: ignore[method-assign]  # noqa: SLF001
     torch.nn.RNNBase.flatten_parameters = _nothing  # type: ignore[method-assign]
 
 
@@ -149,50 +152,6 @@ def _first_dimension(args: Any) -> int | None:
         if isinstance(value, torch.Tensor) and value.dim() > 1:
             return int(value.shape[0])
     return None
-
-
-def _apply(self: Any, fn: Callable[[Any], Any], recurse: bool = True) -> Any:  # noqa: FBT001, FBT002
-    """Move a module as torch does, keeping each parameter's identity, for real and fake alike."""
-    if recurse:
-        for child in self.children():
-            child._apply(fn)  # noqa: SLF001 - the method that this replaces
-    for name, parameter in self._parameters.items():
-        if parameter is not None:
-            self._parameters[name] = _moved(parameter, fn)
-    for name, buffer in self._buffers.items():
-        if buffer is not None:
-            self._buffers[name] = fn(buffer)
-    if isinstance(self, torch.nn.RNNBase):
-        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
-    return self
-
-
-# A parameter that could not be changed in place, and what stands for it now; both are kept, since
-# optimizers and tied modules find the new one by the old one.
-_replaced: dict[int, tuple[Any, Any]] = {}
-
-
-def _moved(parameter: Any, fn: Callable[[Any], Any]) -> Any:
-    if id(parameter) in _replaced:
-        return _replaced[id(parameter)][1]
-    with torch.no_grad():
-        applied = fn(parameter)
-    if applied is parameter or (
-        applied.device == parameter.device and applied.dtype == parameter.dtype
-    ):
-        return parameter
-    gradient, parameter.grad = parameter.grad, None
-    moved = torch.nn.Parameter(applied, requires_grad=parameter.requires_grad)
-    del applied
-    try:
-        torch.utils.swap_tensors(parameter, moved)
-    except RuntimeError:
-        _replaced[id(parameter)] = (parameter, moved)
-    else:
-        moved = parameter
-    if gradient is not None:
-        moved.grad = fn(gradient)
-    return moved
 
 
 def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:

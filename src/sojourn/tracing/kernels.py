@@ -159,9 +159,7 @@ class _RnnCall:
     def run(self, recorder: Recorder) -> tuple[Any, ...]:
         """Allocate what the forward pass allocates; the backward pass follows through autograd."""
         given = self.input.transpose(0, 1) if self.batch_first else self.input
-        output, *states = _RnnFunction.apply(
-            recorder, self, given, *self.hidden, *self.weights
-        )
+        output, *states = _RnnFunction.apply(recorder, self, given, *self.hidden, *self.weights)
         return (output.transpose(0, 1) if self.batch_first else output, *states)
 
     def shape(self, given: Any) -> workspace.RnnShape:
