@@ -64,7 +64,8 @@ def plan(
     if on:
         runtime_types = tuple(get_runtime_type(catalog, name) for name in dict.fromkeys(on))
     else:
-        runtime_types = runtime_types_of(catalog, subscription)
+        available = runtime_types_of(catalog, subscription)
+        runtime_types = tuple(row for row in available if row.subscriptions)
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
     tracer = Tracer(
         script=Path(target),

@@ -1,0 +1,164 @@
+"""`sojourn plan` as people type it: verdicts, JSON, refusals with their exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+TRAINING = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+width = 4096
+model = torch.nn.Sequential(*[torch.nn.Linear(width, width) for _ in range(4)]).cuda()
+optimizer = torch.optim.Adam(model.parameters())
+for (x,) in DataLoader(TensorDataset(torch.randn(40_000, 16)), batch_size={batch}):
+    optimizer.zero_grad()
+    model(x.cuda().repeat(1, width // 16)).mean().backward()
+    optimizer.step()
+"""
+
+
+def sojourn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sojourn", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+
+def script(tmp_path: Path, code: str, name: str = "train.py") -> Path:
+    path = tmp_path / name
+    path.write_text(code, "utf-8")
+    return path
+
+
+@pytest.mark.torch
+def test_the_json_document_keeps_the_contract(tmp_path: Path) -> None:
+    target = script(tmp_path, TRAINING.format(batch=512))
+    result = sojourn("plan", target, "--on", "colab/t4", "--on", "colab/cpu", "--json")
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
+    assert plan["schema"] == "sojourn.plan/1"
+    assert set(plan["trace"]) >= {
+        "seconds",
+        "steps",
+        "batch_size",
+        "samples_per_epoch",
+        "torch",
+        "assumptions",
+        "host_memory_bytes",
+    }
+    assert (plan["trace"]["batch_size"], plan["trace"]["samples_per_epoch"]) == (512, 40_000)
+    options = {option["runtime"]: option for option in plan["options"]}
+    t4 = options["colab/t4"]
+    assert t4["verdict"] == "fits"
+    memory = t4["device_memory"]
+    peak = memory["peak_reserved_bytes"]
+    assert peak["low"] <= peak["expected"] <= peak["high"] <= memory["usable_bytes"]
+    assert sum(memory["by"].values()) >= memory["peak_allocated_bytes"]
+    assert memory["at"]["line"].startswith("train.py:")
+    assert t4["max_batch_size"] > 512
+    assert options["colab/cpu"]["verdict"] == "unknown"
+    assert options["colab/cpu"]["device_memory"] is None
+    assert plan["recommended"] == "colab/t4"
+
+
+@pytest.mark.torch
+def test_what_fits_nowhere_is_shown_and_refused_with_status_8(tmp_path: Path) -> None:
+    target = script(tmp_path, TRAINING.format(batch=40_000).replace("4096", "16384"))
+    result = sojourn("plan", target, "--on", "colab/t4", "--json")
+    assert result.returncode == 8
+    plan = json.loads(result.stdout)
+    assert plan["recommended"] is None
+    assert plan["error"]["code"] == "nothing_fits"
+    assert plan["options"][0]["verdict"] == "does_not_fit"
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.torch
+def test_the_text_names_the_verdict_and_the_page_is_written(tmp_path: Path) -> None:
+    target = script(tmp_path, TRAINING.format(batch=64))
+    page = tmp_path / "plan.html"
+    result = sojourn("plan", target, "--on", "colab/t4", "--html", page, "--no-color")
+    assert result.returncode == 0, result.stderr
+    assert "fits" in result.stdout
+    assert "colab/t4 is the cheapest" in result.stdout
+    assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.torch
+def test_arguments_after_two_dashes_go_to_the_script(tmp_path: Path) -> None:
+    code = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--batch', type=int)\n"
+    code += TRAINING.replace("{batch}", "p.parse_args().batch")
+    result = sojourn(
+        "plan", script(tmp_path, code), "--on", "colab/t4", "--json", "--", "--batch", "96"
+    )
+    assert json.loads(result.stdout)["trace"]["batch_size"] == 96
+
+
+@pytest.mark.torch
+def test_a_path_rule_leads_to_the_data_on_this_machine(tmp_path: Path) -> None:
+    data = tmp_path / "elsewhere"
+    data.mkdir()
+    (data / "size.txt").write_text("77")
+    code = TRAINING.replace("{batch}", "int(open('/srv/data/size.txt').read())")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    target = script(folder, code)
+    result = sojourn("plan", target, "--on", "colab/t4", "--json", "--path", f"/srv/data={data}")
+    assert json.loads(result.stdout)["trace"]["batch_size"] == 77
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "needle"),
+    [
+        ("train.py", "def broken(:\n", 4, "train.py:1"),
+        ("train.ipynb", "{not json", 4, "notebook"),
+        ("train.txt", "x", 2, ".ipynb"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, code: str, status: int, needle: str
+) -> None:
+    result = sojourn("plan", script(tmp_path, code, name))
+    assert result.returncode == status, result.stderr
+    assert needle in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.torch
+def test_a_script_without_a_training_step_is_refused_in_json_too() -> None:
+    result = sojourn("plan", SCRIPTS / "no_torch.py", "--json")
+    assert result.returncode == 4
+    assert json.loads(result.stdout)["error"]["code"] == "trace"
+    assert "optimizer step" in result.stderr
+
+
+def test_a_missing_file_is_bad_usage(tmp_path: Path) -> None:
+    result = sojourn("plan", tmp_path / "missing.py")
+    assert result.returncode == 2
+    assert "missing.py" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_runtime_names_the_near_ones() -> None:
+    result = sojourn("plan", SCRIPTS / "gan.py", "--on", "colab/a100")
+    assert result.returncode == 3
+    assert "colab/a100-40gb" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [("--timeout", "soon"), ("--batch-size", "0"), ("--path", "x"), ("--nonsense",)]
+)
+def test_bad_options_are_bad_usage(option: tuple[str, ...]) -> None:
+    result = sojourn("plan", SCRIPTS / "gan.py", *option)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_help_says_what_it_costs_and_its_exit_status() -> None:
+    result = sojourn("plan", "--help")
+    assert all(word in result.stdout for word in ("Example:", "Costs nothing", "Exit status:"))
