@@ -37,6 +37,13 @@ _OPENERS: dict[str, dict[str, tuple[int, str, bool]]] = {
         "imwrite": (0, "filename", True),
     },
     "h5py": {"File.__init__": (1, "name", False)},
+    "pandas": {
+        "read_parquet": (0, "path", False),
+        "read_hdf": (0, "path_or_buf", False),
+        "DataFrame.to_parquet": (1, "path", True),
+        "DataFrame.to_feather": (1, "path", True),
+        "DataFrame.to_hdf": (1, "path_or_buf", True),
+    },
     "pyarrow.parquet": {
         "read_table": (0, "source", False),
         "write_table": (1, "where", True),

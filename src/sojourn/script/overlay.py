@@ -32,18 +32,23 @@ class Overlay:
         writable: The folder that may be changed; the shadows lie below it.
         free: Folders that are left alone besides, read and written as they are. Left out: the
             system's temporary folder.
+        guarded: Folders that are not free even if they lie in one that is.
     """
 
-    def __init__(self, writable: Path, free: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self, writable: Path, free: Sequence[Path] | None = None, *, guarded: Sequence[Path] = ()
+    ) -> None:
         folders = (Path(tempfile.gettempdir()),) if free is None else free
         self._writable = os.path.realpath(writable)
         self._free = [*(os.path.realpath(folder) for folder in folders), *_SYSTEM_FOLDERS]
+        self._guarded = [os.path.realpath(folder) for folder in guarded]
+        self._real_folders: dict[str, str] = {}
         self._gone: set[str] = set()
         self._lock = threading.RLock()
 
     def reading(self, path: str) -> str:
         """Return where `path` is to be read from."""
-        real = canonical(path)
+        real = self._canonical(path)
         if self.is_own(real):
             return path
         shadow = self._shadow(real)
@@ -61,7 +66,8 @@ class Overlay:
             path: What the script wants to write.
             keep: Whether what the file holds now is needed (append, update).
         """
-        real = canonical(path)
+        self._forget_folders()
+        real = self._canonical(path)
         is_gone = self._is_gone(real)
         if self._is_free(real) or (os.path.isdir(real) and not is_gone):
             return path  # opening a folder fails, as it should
@@ -86,7 +92,8 @@ class Overlay:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        real = canonical(path)
+        self._forget_folders()
+        real = self._canonical(path)
         if self.is_own(real):
             return path
         os.lstat(self.reading(path))
@@ -99,10 +106,10 @@ class Overlay:
         where = self.reading(source)
         os.lstat(where)
         to = self.writing(target, keep=False)
-        if not self.is_own(canonical(to)):
+        if not self.is_own(self._canonical(to)):
             raise IsADirectoryError(f"{target!r} is a folder that must stay as it is")
-        self._hide(canonical(source))
-        if self.is_own(canonical(where)):
+        self._hide(self._canonical(source))
+        if self.is_own(self._canonical(where)):
             return where, to
         _imitate(where, to)
         return None
@@ -127,6 +134,18 @@ class Overlay:
         """Whether a canonical path may be changed as it is."""
         return self._is_inside(real) or self._is_free(real)
 
+    def _canonical(self, path: str) -> str:
+        """Resolve the folder that holds `path`, but not `path` itself: it may be a link."""
+        folder, name = os.path.split(os.path.abspath(path))
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder)
+        return os.path.join(real, name)
+
+    def _forget_folders(self) -> None:
+        # What is written, moved or removed may be a link that led to a folder.
+        self._real_folders = {}
+
     def _hide(self, real: str) -> None:
         if not self.is_own(real) and os.path.lexists(real):
             with self._lock:
@@ -140,7 +159,9 @@ class Overlay:
 
     def _is_free(self, real: str) -> bool:
         # The writable folder usually lies in the temporary folder; links in it must still break.
-        return not self._is_inside(real) and any(_is_below(real, free) for free in self._free)
+        if self._is_inside(real) or any(_is_below(real, folder) for folder in self._guarded):
+            return False
+        return any(_is_below(real, folder) for folder in self._free)
 
     def _is_gone(self, real: str) -> bool:
         if not self._gone:
@@ -155,12 +176,6 @@ class Overlay:
         os.unlink(path)
         if keep and os.path.exists(origin):
             _copy(origin, path)
-
-
-def canonical(path: str) -> str:
-    """Resolve the folder that holds `path`, but not `path` itself: it may be a link that counts."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _is_below(path: str, folder: str) -> bool:

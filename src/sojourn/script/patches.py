@@ -59,6 +59,7 @@ def install_patches(paths: PathMap) -> Callable[[], None]:
     session.replace(builtins, "open", session.open)
     session.replace(io, "open", session.open)
     session.replace(shutil, "rmtree", session.remove_tree)
+    session.replace_captures()
     session.follow_import_path()
     session.undo.append(watch_foreign_openers(session.outside))
     return session.end
@@ -82,6 +83,8 @@ class _Patched:
                 if name in kwargs:
                     args = (kwargs.pop(name),)
                     break
+        if "dst" in kwargs:
+            args = (*args, kwargs.pop("dst"))
         with self._session.resting():
             return self._body(self.__wrapped__, *args, **kwargs)
 
@@ -94,6 +97,7 @@ class _Session:
         self._paths = paths
         self._thread = threading.local()
         self._is_over = False
+        self._replaced: dict[int, _Patched] = {}
 
     def is_resting(self) -> bool:
         """Whether file functions are called by this part itself, and mean what they say."""
@@ -123,13 +127,17 @@ class _Session:
         patched = _Patched(original, body, self)
         setattr(module, name, patched)
         self.undo.append(lambda: setattr(module, name, original))
-        for holder, kept_as in find_captures(original):
-            setattr(holder, kept_as, patched)
-            self.undo.append(functools.partial(setattr, holder, kept_as, original))
+        self._replaced[id(original)] = patched
         for capability in _CAPABILITIES:
             if original in capability:
                 capability.add(patched)
                 self.undo.append(lambda group=capability: group.discard(patched))  # type: ignore[misc]
+
+    def replace_captures(self) -> None:
+        """Replace what modules imported by now have kept of the same functions."""
+        for holder, name, original in find_captures(self._replaced):
+            setattr(holder, name, self._replaced[id(original)])
+            self.undo.append(functools.partial(setattr, holder, name, original))
 
     def end(self) -> None:
         self._is_over = True
@@ -169,7 +177,11 @@ class _Session:
         text = _text(path)
         if text is None or not self._paths.is_changed(text):
             return original(path)
-        names = _told(self._paths.names, path, text)
+        try:
+            names = self._paths.names(text)
+        except OSError as error:
+            error.filename = path
+            raise
         return [os.fsencode(name) for name in names] if isinstance(path, bytes) else names
 
     def scan(self, original: Any, path: Any = ".") -> Any:

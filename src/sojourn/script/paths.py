@@ -64,6 +64,7 @@ class PathMap:
     Args:
         rules: (REMOTE, LOCAL). The longest REMOTE wins, then the earlier rule; where its LOCAL
             has no such file, the next one that matches is tried, and at last the path itself.
+            No LOCAL outside `writable` is free.
         writable: If given, nothing outside this folder is ever changed, see `overlay`.
         free: Folders that are left alone besides; by default the temporary folder.
     """
@@ -77,7 +78,8 @@ class PathMap:
     ) -> None:
         named = [(os.path.normpath(remote), os.path.abspath(local)) for remote, local in rules]
         self._rules = sorted(named, key=lambda rule: -len(rule[0]))
-        self.overlay = None if writable is None else Overlay(writable, free)
+        folders = [Path(local) for _, local in named]
+        self.overlay = None if writable is None else Overlay(writable, free, guarded=folders)
 
     def install(self) -> Callable[[], None]:
         """Make this process's file functions obey; return what undoes it."""
