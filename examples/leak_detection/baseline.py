@@ -80,15 +80,16 @@ print(f"{len(train_dataset)} windows, {len(train_loader)} steps per epoch")
 class LSTMAutoencoder(nn.Module):
     def __init__(self, n_features, hidden):
         super().__init__()
-        self.encoder = nn.LSTM(n_features, hidden)
-        self.decoder = nn.LSTM(hidden, hidden)
-        self.head = nn.Linear(hidden, n_features)
+        self.encoder = nn.LSTM(n_features, hidden, batch_first=True)
+        self.latent = nn.Linear(hidden, hidden // 16)
+        self.decoder = nn.LSTM(hidden // 16, hidden * 3 // 4, batch_first=True)
+        self.head = nn.Linear(hidden * 3 // 4, n_features)
 
     def forward(self, x):
-        x = x.transpose(0, 1)  # (batch, time, feature) -> (time, batch, feature)
         x, _ = self.encoder(x)
+        x = torch.relu(self.latent(x))
         x, _ = self.decoder(x)
-        return self.head(x).transpose(0, 1)
+        return self.head(x)
 
 
 model = LSTMAutoencoder(len(features), HIDDEN).to(device)

@@ -101,7 +101,7 @@ def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Reco
 
     folder = Path(request.folder)
     for skipped in source.skipped:
-        recorder.assume(skipped)
+        recorder.assume(f"not run: {skipped}")
     sys.argv = [request.script, *request.arguments]
     sys.path.insert(0, request.folder)
     os.chdir(folder)
