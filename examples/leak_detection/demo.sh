@@ -25,7 +25,7 @@ export XDG_STATE_HOME=$scratch/state XDG_CACHE_HOME=$scratch/cache
 
 heading() { printf '\n\033[1m── %s\033[0m\n' "$*"; }
 show() {
-    printf '\033[2m$ %s\033[0m\n' "$*"
+    printf '\033[2m$%s\033[0m\n' "$(printf ' %q' "$@")"
     "$@"
 }
 

@@ -172,7 +172,7 @@ def main() -> None:
     recipe = Recipe(days=options.days, windows_per_site=windows, seed=options.seed)
     try:
         made = make(options.out, recipe)
-    except (FileExistsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"make_data: {error}")
     print(f"{options.out}: {'made' if made else 'already there'}, {2 * windows} test windows")
 

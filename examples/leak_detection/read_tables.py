@@ -5,6 +5,7 @@ python read_tables.py STORE FOLDER
 
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,10 @@ def main(store: str, folder: Path) -> None:
 
 def read_file(path: Path) -> pd.DataFrame:
     """Read a file as `Dataset.read` promises to."""
-    return pd.read_csv(path, float_precision="round_trip")
+    with warnings.catch_warnings():
+        # Newer pandas deprecates the argument.
+        warnings.filterwarnings("ignore", message="The 'float_precision' argument")
+        return pd.read_csv(path, float_precision="round_trip")
 
 
 if __name__ == "__main__":
