@@ -122,11 +122,14 @@ def run(
     from sojourn.runs.request import check_request, check_runtime, new_run_id
     from sojourn.runs.supervisor import Supervisor
     from sojourn.runtimes.local import LocalRuntime
+    from sojourn.stores.url import open_store
 
     check_runtime(on)
     request = check_request(
         target, arguments=arguments, data=data or {}, deadline_s=deadline_s, out=out
     )
+    for wanted in request.data:
+        open_store(wanted.store)  # an address that cannot be meant is refused before the run
     run_id = new_run_id(request.target, now=datetime.now(UTC), randomness=random.SystemRandom())
     reporter = progress or NoProgress()
     supervisor = Supervisor(

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.errors import IntegrityError
+from sojourn.runs.events import DataPulled, Event, JobEnded, JobStarted, RunEnded, RunStarted
+from sojourn.runs.journal import Journal, read_journal
+from sojourn.runs.redact import redact_address, redact_arguments
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, 123000, tzinfo=UTC)
+
+_SECONDS = st.floats(min_value=0, max_value=1e9)
+_EVENTS: st.SearchStrategy[Event] = st.one_of(
+    st.builds(
+        RunStarted,
+        run=st.text(),
+        target=st.text(),
+        runtime=st.text(),
+        args=st.lists(st.text()).map(tuple),
+        deadline_s=st.none() | _SECONDS,
+        out=st.none() | st.text(),
+        pid=st.integers(min_value=1),
+        process_started_s=_SECONDS,
+    ),
+    st.builds(DataPulled, store=st.text(), folder=st.text(), seconds=_SECONDS),
+    st.builds(JobStarted, pid=st.integers(min_value=1)),
+    st.builds(JobEnded, exit_code=st.integers(), seconds=_SECONDS),
+    st.builds(RunEnded, state=st.text(), seconds=_SECONDS, message=st.text()),
+)
+
+
+def journal(folder: Path, now: datetime = NOON) -> Journal:
+    return Journal(folder / "journal.jsonl", now=lambda: now)
+
+
+@given(st.lists(_EVENTS, max_size=5))
+def test_events_are_read_back_as_they_were_written(events: list[Event]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        book = journal(Path(folder))
+        for event in [JobStarted(pid=1), *events]:
+            book.append(event)
+        entries = read_journal(Path(folder) / "journal.jsonl")
+    assert [entry.event for entry in entries] == [JobStarted(pid=1), *events]
+    assert {entry.at for entry in entries} == {NOON}
+
+
+def test_instants_are_rfc_3339_in_utc(tmp_path: Path) -> None:
+    there = NOON.astimezone(timezone(timedelta(hours=2)))
+    journal(tmp_path, there).append(JobStarted(pid=7))
+    line = json.loads((tmp_path / "journal.jsonl").read_text())
+    assert line == {"at": "2026-11-24T12:00:00.123Z", "kind": "job_started", "pid": 7}
+
+
+@given(st.integers(min_value=0))
+def test_a_torn_last_line_is_left_out(cut: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        book = journal(Path(folder))
+        book.append(JobStarted(pid=1))
+        whole = path.stat().st_size
+        book.append(JobEnded(exit_code=0, seconds=1.0))
+        last = path.stat().st_size - whole
+        os.truncate(path, whole + cut % (last - 1))
+        assert [entry.event for entry in read_journal(path)] == [JobStarted(pid=1)]
+
+
+def test_a_damaged_line_before_the_last_is_an_integrity_error(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = journal(tmp_path)
+    book.append(JobStarted(pid=1))
+    path.write_bytes(b"\0\0" + path.read_bytes())
+    book.append(JobStarted(pid=2))
+    with pytest.raises(IntegrityError, match="Line 1"):
+        read_journal(path)
+
+
+def test_events_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(
+        '{"at": "2026-11-24T12:00:00Z", "kind": "heard_from", "x": 1}\n'
+        '{"at": "2026-11-24T12:00:00Z", "kind": "job_started", "pid": 1, "host": "h"}\n'
+    )
+    assert [entry.event for entry in read_journal(path)] == [JobStarted(pid=1)]
+
+
+def test_every_entry_is_on_the_disk_when_append_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    journal(tmp_path).append(JobStarted(pid=1))
+    assert synced == [(tmp_path / "journal.jsonl").stat().st_size]
+
+
+@pytest.mark.parametrize(
+    ("given_args", "shown"),
+    [
+        (["--epochs", "3", "--lr=0.1"], ["--epochs", "3", "--lr=0.1"]),
+        (["--api-key", "abc", "x"], ["--api-key", "***", "x"]),
+        (["--token=abc"], ["--token=***"]),
+        (["-p", "--hf_token", "abc"], ["-p", "--hf_token", "***"]),
+        (["--password", "--other", "x"], ["--password", "--other", "x"]),
+        (["hf_abcdefghijklmnop"], ["***"]),
+        (["--x=sk-abcdefgh12345678"], ["--x=***"]),
+        (["WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567"], ["WANDB_API_KEY=***"]),
+        (["s3://key:secret@host/b"], ["s3://***@host/b"]),
+        (["--monkey", "x", "--tokenizer", "bert"], ["--monkey", "x", "--tokenizer", "bert"]),
+    ],
+)
+def test_what_looks_like_a_key_is_hidden(given_args: list[str], shown: list[str]) -> None:
+    assert redact_arguments(given_args) == tuple(shown)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://bucket/leaks", "s3://bucket/leaks"),
+        ("data/leaks", "data/leaks"),
+        ("https://u:p@h/x?sig=abc", "https://***@h/x?***"),
+    ],
+)
+def test_an_address_is_shown_without_what_opens_it(address: str, shown: str) -> None:
+    assert redact_address(address) == shown
