@@ -69,9 +69,7 @@ class WindowDataset(Dataset):
         return self.values[start : start + self.window]
 
 
-train_dataset = ConcatDataset(
-    [WindowDataset(normalize(df), WINDOW, STRIDE) for df in (df_A, df_B)]
-)
+train_dataset = ConcatDataset([WindowDataset(normalize(df), WINDOW, STRIDE) for df in (df_A, df_B)])
 train_loader = DataLoader(train_dataset, batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
 print(f"{len(train_dataset)} windows, {len(train_loader)} steps per epoch")
 
