@@ -83,7 +83,7 @@ def _always_exact(pandas_version: str) -> bool:
     """Tell whether every float comes out as round_trip gives it, and asking for that warns.
 
     Source: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html, float_precision:
-    "deprecated since 3.1.0: all float precision modes now use the same converter".
+    deprecated since 3.1.0, where all of its values mean one converter.
     """
     major, minor = (int(part) for part in pandas_version.split(".")[:2])
     return (major, minor) >= (3, 1)

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -212,6 +213,8 @@ def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> Obje
             from the AWS_ variables of the process or from the machine's or container's role.
     """
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
+    if endpoint:
+        _check_endpoint(endpoint)
     url = f"s3://{bucket}/{prefix}".rstrip("/")
     try:
         store = S3Store(
@@ -242,3 +245,22 @@ def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> Obje
         url=url,
         capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
     )
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Check the address of an S3 server, on which obstore would end the process.
+
+    Raises:
+        StoreError: it is none. It is not repeated: it may hold a secret.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in endpoint or any(c.isspace() for c in endpoint):
+        raise StoreError(
+            "AWS_ENDPOINT_URL is not the address of a server.",
+            remedy="Set it to https://HOST or https://HOST:PORT, without credentials, "
+            "or unset it for AWS itself.",
+        )

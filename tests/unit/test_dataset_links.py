@@ -1,0 +1,62 @@
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sojourn.dataset.links import leads_outside
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("a", "b"), ("a", "."), ("d/a", "../b"), ("d/e/a", "../../b/c"), ("a", "b/../c"), ("a", "a")],
+)
+def test_a_link_that_stays_inside(path: str, target: str) -> None:
+    assert not leads_outside(path, {path: target})
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("a", ".."), ("a", "../x"), ("d/a", "../../x"), ("a", "/x"), ("a", "b/../../c"), ("a", "/")],
+)
+def test_a_link_that_leads_outside(path: str, target: str) -> None:
+    assert leads_outside(path, {path: target})
+
+
+def test_links_on_the_way_are_followed() -> None:
+    assert leads_outside("b", {"a": ".", "b": "a/.."})
+    assert leads_outside("b", {"d/a": "../e", "b": "d/a/../.."})
+    assert not leads_outside("b", {"a": "d/e", "b": "a/.."})
+
+
+def test_loops_lead_nowhere() -> None:
+    assert not leads_outside("a", {"a": "b", "b": "a"})
+    assert not leads_outside("a", {"a": "a/a/a/a"})
+
+
+_target = st.lists(st.sampled_from(["..", ".", "a", "b", "d", "d/e"]), min_size=1, max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    links=st.dictionaries(
+        st.sampled_from(["a", "b", "d/a", "d/e/b"]), _target.map("/".join), min_size=1
+    )
+)
+def test_what_is_said_to_stay_inside_does_so_on_a_disk(links: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        # Deep enough that what leads outside can be told from what loops.
+        root = Path(os.path.realpath(scratch)) / "1" / "2" / "3" / "4" / "5" / "root"
+        (root / "d" / "e").mkdir(parents=True)
+        for path, target in links.items():
+            (root / path).symlink_to(target)
+        for path in links:
+            if leads_outside(path, links):
+                continue
+            try:
+                real = (root / path).resolve(strict=True)
+            except (OSError, RuntimeError):
+                continue
+            assert real.is_relative_to(root)

@@ -1,0 +1,241 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.dataset.manifest import (
+    Frame,
+    Manifest,
+    Member,
+    Shard,
+    digest_of,
+    dump_manifest,
+    path_order,
+    revision_of,
+    shard_key,
+)
+from sojourn.dataset.parsing import parse_manifest
+from sojourn.errors import IntegrityError
+
+_RAW_BYTES = 100_000
+
+
+def _shard(seed: bytes = b"shard") -> Shard:
+    digest = digest_of(seed)
+    frames = (Frame(size_bytes=10, raw_bytes=_RAW_BYTES // 2),) * 2
+    return Shard(key=shard_key(digest), size_bytes=20, digest=digest, frames=frames)
+
+
+def _file(path: str, **changes: Any) -> Member:
+    values: dict[str, Any] = {
+        "path": path,
+        "kind": "file",
+        "mode": 0o644,
+        "shard": 0,
+        "size_bytes": 5,
+        "offset": 512,
+        "digest": digest_of(path.encode("utf-8", "replace")),
+    }
+    return Member(**(values | changes))
+
+
+def _folder(path: str) -> Member:
+    return Member(path=path, kind="folder", mode=0o755, shard=0)
+
+
+def _link(path: str, target: str) -> Member:
+    return Member(path=path, kind="link", mode=0o777, shard=0, target=target)
+
+
+def _manifest(*members: Member, parent: str | None = None) -> Manifest:
+    return Manifest(
+        revision=revision_of(members, parent=parent),
+        parent=parent,
+        created="2026-01-02T03:04:05Z",
+        message="a message",
+        shards=(_shard(),),
+        members=members,
+    )
+
+
+def _document(*members: Member) -> dict[str, Any]:
+    return dict(json.loads(dump_manifest(_manifest(*members))))
+
+
+def _parse(document: object) -> Manifest:
+    return parse_manifest(json.dumps(document).encode(), where="s/sojourn.json")
+
+
+_names = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8
+).filter(lambda name: name not in (".", ".."))
+
+
+@given(
+    names=st.lists(_names, unique=True, max_size=6),
+    below=st.lists(_names, unique=True, max_size=6),
+    rows=st.none() | st.integers(0, 1 << 40),
+    mode=st.integers(0, 0o777),
+)
+def test_what_is_written_is_read(
+    names: list[str], below: list[str], rows: int | None, mode: int
+) -> None:
+    columns = None if rows is None else 3
+    members = [_file(name, rows=rows, columns=columns, mode=mode) for name in names]
+    members += [_folder("dir" * 4), *(_file(f"{'dir' * 4}/{name}") for name in below)]
+    members.sort(key=lambda member: path_order(member.path))
+    manifest = _manifest(*members, parent="0123456789abcdef")
+    assert parse_manifest(dump_manifest(manifest), where="here") == manifest
+
+
+def test_a_manifest_without_members_is_one() -> None:
+    assert _parse(_document()).members == ()
+
+
+def test_keys_that_are_not_known_are_passed_over() -> None:
+    document = _document(_file("a"))
+    document["extra"] = document["members"][0]["extra"] = {"x": 1}
+    assert _parse(document).members == (_file("a"),)
+
+
+def test_a_newer_schema_says_to_upgrade() -> None:
+    with pytest.raises(IntegrityError, match=r"sojourn.manifest/2.*pip install --upgrade"):
+        _parse({"schema": "sojourn.manifest/2"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}", b"[" * 100_000),
+        *(
+            b'{"schema": 1}',
+            b'{"schema": "sojourn.manifest/1"}',
+            b'{"schema": "sojourn.manifest/0"}',
+        ),
+    ],
+)
+def test_what_is_no_manifest_is_refused(data: bytes) -> None:
+    with pytest.raises(IntegrityError, match=r"The manifest s/sojourn\.json cannot be used"):
+        parse_manifest(data, where="s/sojourn.json")
+
+
+@pytest.mark.parametrize(
+    "path", ["../up", "/abs", "a/../../up", "", ".", "..", "a//b", "a/", "./a", "nul\0", "\ud800"]
+)
+def test_a_path_out_of_the_folder_is_refused(path: str) -> None:
+    document = _document(_file("x"))
+    document["members"][0]["path"] = path
+    with pytest.raises(IntegrityError, match="not a path"):
+        _parse(document)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        (_link("a", ".."),),
+        (_link("a", "/etc/passwd"),),
+        (_link("a", ""),),
+        (_link("a", "."), _link("b", "a/../..")),
+        (_link("a", "."), _link("b", "a/..")),
+    ],
+)
+def test_a_link_out_of_the_folder_is_refused(members: tuple[Member, ...]) -> None:
+    with pytest.raises(IntegrityError, match="leads outside"):
+        _parse(_document(*members))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [(_link("a", "b"), _file("a/x")), (_file("a"), _file("a/x")), (_file("a/x"),)],
+)
+def test_nothing_is_below_what_is_no_folder(members: tuple[Member, ...]) -> None:
+    with pytest.raises(IntegrityError, match="no folder of the set"):
+        _parse(_document(*members))
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ((_file("a"), _file("a")), "there twice"),
+        ((_file("b"), _file("a")), "not in order"),
+        ((_file("a", offset=_RAW_BYTES),), "beyond the end"),
+        ((_file("a", size_bytes=_RAW_BYTES),), "beyond the end"),
+        ((_file("a", shard=1),), "no such shard"),
+    ],
+)
+def test_members_that_cannot_be_are_refused(members: tuple[Member, ...], why: str) -> None:
+    with pytest.raises(IntegrityError, match=why):
+        _parse(_document(*members))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("path", 1),
+        ("kind", "device"),
+        ("kind", None),
+        ("mode", "4755"),
+        ("mode", 420),
+        ("mode", "rw-"),
+        ("shard", -1),
+        ("shard", True),
+        ("size_bytes", -1),
+        ("size_bytes", 1.5),
+        ("size_bytes", 1 << 80),
+        ("offset", None),
+        ("digest", "md5:00"),
+        ("digest", None),
+        ("rows", -1),
+    ],
+)
+def test_a_malformed_member_is_refused(key: str, value: object) -> None:
+    document = _document(_file("a"))
+    document["members"][0][key] = value
+    with pytest.raises(IntegrityError):
+        _parse(document)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("key", "shards/../../x"),
+        ("key", "elsewhere.tar.zst"),
+        ("size_bytes", 21),
+        ("digest", "sha256:" + "0" * 64),
+        ("frames", None),
+        ("frames", [[10]]),
+        ("frames", [["10", 5]]),
+        ("frames", [[20, 0]]),
+        ("frames", [[20, 1 << 40]]),
+    ],
+)
+def test_a_malformed_shard_is_refused(key: str, value: object) -> None:
+    document = _document(_file("a"))
+    document["shards"][0][key] = value
+    with pytest.raises(IntegrityError):
+        _parse(document)
+
+
+@pytest.mark.parametrize("key", ["schema", "revision", "created", "message", "shards", "members"])
+def test_a_missing_key_is_refused(key: str) -> None:
+    document = _document(_file("a"))
+    del document[key]
+    with pytest.raises(IntegrityError):
+        _parse(document)
+
+
+def test_a_member_that_was_edited_does_not_match_the_revision() -> None:
+    document = _document(_file("a"))
+    document["members"][0]["digest"] = digest_of(b"other")
+    with pytest.raises(IntegrityError, match="damaged or edited"):
+        _parse(document)
+
+
+def test_a_revision_depends_on_contents_and_parent_alone() -> None:
+    one = (_file("a"),)
+    assert revision_of(one, parent=None) != revision_of((_file("a", mode=0o755),), parent=None)
+    assert revision_of(one, parent=None) != revision_of(one, parent="0123456789abcdef")
+    elsewhere = (_file("a", shard=3, offset=77, rows=1, columns=2),)
+    assert revision_of(one, parent=None) == revision_of(elsewhere, parent=None)

@@ -1,0 +1,45 @@
+import pytest
+
+from sojourn.errors import (
+    AccessDeniedError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
+from sojourn.stores.refusals import refusal, without_userinfo
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("404 Not Found: <Error><Code>NoSuchBucket</Code>", StoreError),
+        ("status code: 403 Forbidden: <Code>SignatureDoesNotMatch</Code>", AccessDeniedError),
+        ("status code: 403 Forbidden: ", AccessDeniedError),
+        ("status code: 404 Not Found: ", ObjectNotFoundError),
+        ("status code: 503: <Code>SlowDown</Code>", StoreUnavailableError),
+        ("status code: 500 Internal", StoreUnavailableError),
+        ("status code: 301 Moved", StoreError),
+        ("HTTP error: error sending request", StoreUnavailableError),
+        ("Error performing PUT http://169.254.169.254/latest/api/token", AccessDeniedError),
+        ("Unable to open file /x: Permission denied (os error 13)", AccessDeniedError),
+        ("No space left on device (os error 28)", StoreError),
+        ("something new", StoreError),
+    ],
+)
+def test_an_answer_becomes_the_error_it_stands_for(answer: str, kind: type[StoreError]) -> None:
+    error = refusal(answer, doing="read s3://b/k")
+    assert type(error) is kind
+    assert error.message.startswith("Could not read s3://b/k: ")
+    assert error.remedy
+
+
+def test_an_unknown_code_is_told_and_the_answer_is_not() -> None:
+    answer = "status code: 400: <Error><Code>OddThing</Code><Detail>hush</Detail></Error>"
+    error = refusal(answer, doing="read it")
+    assert "OddThing" in str(error)
+    assert "hush" not in str(error)
+
+
+def test_userinfo_is_taken_out_of_addresses() -> None:
+    assert without_userinfo("at http://user:hush@host/p") == "at http://host/p"
+    assert "hush" not in str(refusal("odd http://user:hush@host/p", doing="read it"))

@@ -1,0 +1,73 @@
+import io
+
+import pytest
+
+from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreUnavailableError
+from sojourn.stores.objects import open_memory
+from sojourn.stores.retrying import Retrying
+from sojourn.testing.faults import Fault, FaultyStore, unavailable
+
+
+class Clock:
+    """Stands still but for the waits."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.waits_s: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, wait_s: float) -> None:
+        self.waits_s.append(wait_s)
+        self.now_s += wait_s
+
+
+def _retrying(store: FaultyStore, clock: Clock, patience_s: float = 100) -> Retrying:
+    return Retrying(
+        store, patience_s=patience_s, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5
+    )
+
+
+def test_a_verb_that_fails_twice_succeeds() -> None:
+    clock, memory = Clock(), open_memory()
+    memory.put("k", b"x")
+    store = FaultyStore(memory, Fault(verb="get", times=2, error=unavailable()))
+    assert _retrying(store, clock).get("k") == b"x"
+    assert clock.waits_s == [0.5, 1.0]
+
+
+def test_a_file_is_sent_whole_on_the_second_attempt() -> None:
+    clock, memory = Clock(), open_memory()
+    store = FaultyStore(memory, Fault(verb="put", times=1, error=unavailable()))
+    file = io.BytesIO(b"whole")
+    file.read()
+    _retrying(store, clock).put("k", file)
+    assert memory.get("k") == b"whole"
+
+
+def test_what_will_not_change_is_not_tried_again() -> None:
+    denied = AccessDeniedError("No.", remedy="Ask.")
+    store = FaultyStore(open_memory(), Fault(verb="get", keys="denied", error=denied))
+    retrying = _retrying(store, Clock())
+    with pytest.raises(AccessDeniedError):
+        retrying.get("denied")
+    with pytest.raises(ObjectNotFoundError):
+        retrying.get("not-there")
+    assert len(store.calls) == 2
+
+
+def test_it_gives_up_after_five_attempts() -> None:
+    store = FaultyStore(open_memory(), Fault(verb="find", error=unavailable()))
+    with pytest.raises(StoreUnavailableError):
+        _retrying(store, Clock()).find("k")
+    assert len(store.calls) == 5
+
+
+def test_it_gives_up_when_its_patience_ends() -> None:
+    clock = Clock()
+    store = FaultyStore(open_memory(), Fault(verb="list", error=unavailable()))
+    with pytest.raises(StoreUnavailableError):
+        list(_retrying(store, clock, patience_s=2).list())
+    assert clock.now_s <= 2
+    assert len(store.calls) == 3
