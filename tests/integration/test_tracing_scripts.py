@@ -130,6 +130,19 @@ def test_a_hugging_face_trainer_is_traced() -> None:
     assert trace.uses_device
 
 
+@pytest.mark.parametrize("name", ["packed_rnn_ema.py", "many_operators.py"])
+def test_what_people_use_beside_layers_is_traced(name: str) -> None:
+    trace = traced(SCRIPTS / name)
+    assert trace.steps == 2
+    assert trace.uses_device
+
+
+def test_integers_that_went_to_the_device_come_back_as_they_were(tmp_path: Path) -> None:
+    code = LINEAR.replace("{batch}", "lengths.cuda().cpu().sum()")
+    code = code.replace("import torch", "import torch\nlengths = torch.tensor([3, 4, 5])")
+    assert traced(written(tmp_path, code)).batch_size == 12
+
+
 def test_a_script_that_uses_no_gpu_allocates_nothing_on_one() -> None:
     assert not traced(SCRIPTS / "cpu_only.py").uses_device
 

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from sojourn.errors import TraceError
 from sojourn.forecast.trace import Role
+from sojourn.tracing.unknown_sizes import largest_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
 _MATMULS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "addbmm", "_scaled_mm", "dot"}
+# Elements; integers up to this many are remembered when they go to the device, so that lengths and
+# labels come back as they went.
+_REMEMBERED_ELEMENTS = 1 << 20
 _TO_HOST = {"_to_copy", "empty_like", "zeros_like", "ones_like", "rand_like", "randn_like"}
 
 
@@ -62,6 +66,8 @@ class FakeCudaMode(TorchDispatchMode):
         name = func._overloadpacket.__name__  # noqa: SLF001 - the name without its overload
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
+        if name.endswith("_") and args and hasattr(args[0], "host_copy"):
+            del args[0].host_copy
         handled, value = self._leave_device(name, args, kwargs)
         if handled:
             return value
@@ -76,20 +82,29 @@ class FakeCudaMode(TorchDispatchMode):
     def _leave_device(self, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         """Make up what comes back to the host. Returns whether it did, and the value."""
         first: Any = args[0] if args else None
+        known = getattr(first, "host_copy", None)
         if name in {"_local_scalar_dense", "equal", "is_nonzero"}:
-            self._recorder.assume("values read from the device (.item(), if tensor:) are made up")
-            if name != "_local_scalar_dense" or first.dtype == torch.bool:
-                return True, False
-            return True, 1.0 if first.dtype.is_floating_point else 1
+            return True, self._read_value(name, first, known)
         if name == "copy_" and not isinstance(first, FakeTensor):
             return True, first
         device = kwargs.get("device")
         goes_to_host = device is not None and not is_on_device(device)
         if name in _TO_HOST and goes_to_host and torch.device(device).type == "cpu":
-            self._recorder.assume("tensors copied back from the device are filled with zeros")
             dtype = kwargs.get("dtype") or first.dtype
+            if known is not None and name == "_to_copy":
+                return True, known.to(dtype, copy=True)
+            self._recorder.assume("tensors copied back from the device are filled with zeros")
             return True, torch.zeros(first.shape, dtype=dtype)
         return False, None
+
+    def _read_value(self, name: str, tensor: Any, known: Any) -> bool | int | float:
+        if known is not None and name == "_local_scalar_dense":
+            value: bool | int | float = known.item()
+            return value
+        self._recorder.assume("values read from the device (.item(), if tensor:) are made up")
+        if name != "_local_scalar_dense" or tensor.dtype == torch.bool:
+            return False
+        return 1.0 if tensor.dtype.is_floating_point else 1
 
     def _enter_device(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Copy a host tensor to the device: its shape, strides and dtype, no data.
@@ -101,17 +116,27 @@ class FakeCudaMode(TorchDispatchMode):
             *args, **{**kwargs, "device": torch.device("meta"), "non_blocking": False}
         )
         with self.fake:
-            return torch.empty_strided(
+            entered: Any = torch.empty_strided(
                 shape_only.size(), shape_only.stride(), dtype=shape_only.dtype, device="cuda:0"
             )
+        source = args[0]
+        if not source.dtype.is_floating_point and source.numel() <= _REMEMBERED_ELEMENTS:
+            entered.host_copy = source.clone()
+        return entered
 
     def _run_fake(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         if kwargs.get("generator") is not None:
             # A host generator cannot seed a device that isn't there; nothing is drawn anyway.
             kwargs = {**kwargs, "generator": None}
-        full = self._data_dependent(name, args)
-        if full is not None:
-            return full
+        largest = largest_result(name)
+        if largest is not None:
+            with self.fake:
+                result = largest(*args, **kwargs)
+            if result is not None:
+                self._recorder.assume(
+                    "masks, nonzero() and unique() are taken to select everything"
+                )
+                return result
         args, kwargs = tree_map(self._as_fake, args), tree_map(self._as_fake, kwargs)
         try:
             with self.fake:
@@ -132,29 +157,6 @@ class FakeCudaMode(TorchDispatchMode):
         if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
             return self.fake.from_tensor(value, static_shapes=True)
         return value
-
-    def _data_dependent(self, name: str, args: Any) -> Any:
-        """Run operators whose result depends on values as if every element were selected."""
-        tensor = args[0] if args else None
-        if not isinstance(tensor, FakeTensor):
-            return None
-        shape: tuple[int, ...] | None = None
-        dtype = tensor.dtype
-        if name == "nonzero":
-            shape, dtype = (tensor.numel(), tensor.dim()), torch.int64
-        elif name == "masked_select":
-            shape = (max(tensor.numel(), args[1].numel()),)
-        elif name == "index" and (mask := _first_mask(args[1])) is not None:
-            before = list(args[1]).index(mask)
-            rest = tensor.shape[before + mask.dim() :]
-            shape = (*tensor.shape[:before], mask.numel(), *rest)
-        elif name in {"index_put", "index_put_", "_index_put_impl_"}:
-            return tensor if _first_mask(args[1]) is not None else None
-        if shape is None:
-            return None
-        self._recorder.assume("masks and nonzero() are taken to select every element")
-        with self.fake:
-            return torch.empty(shape, dtype=dtype, device=tensor.device)
 
     def _note_kernel(self, name: str, args: Any, output: Any) -> None:
         if name in _MATMULS:
@@ -189,13 +191,6 @@ class FakeCudaMode(TorchDispatchMode):
         for value in tree_flatten(output)[0]:
             if isinstance(value, FakeTensor) and value.device.type == "cuda":
                 self._recorder.take(value.untyped_storage(), role=role)
-
-
-def _first_mask(indices: Any) -> Any:
-    for index in indices or ():
-        if isinstance(index, torch.Tensor) and index.dtype in {torch.bool, torch.uint8}:
-            return index
-    return None
 
 
 def _matrices(args: Any) -> tuple[Any, Any]:
