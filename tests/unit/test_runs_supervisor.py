@@ -150,8 +150,8 @@ def test_a_job_whose_data_cannot_be_had_is_not_started(bench: Bench) -> None:
 
 
 def test_a_job_over_its_deadline_is_stopped(bench: Bench) -> None:
-    with pytest.raises(RunError, match=r"stopped after .* deadline was 0\.5 s"):
-        bench.supervise("import time; print('on'); time.sleep(1000)", deadline_s=0.5)
+    with pytest.raises(RunError, match=r"stopped after .* deadline was 1\.5 s"):
+        bench.supervise("import time; print('on'); time.sleep(1000)", deadline_s=1.5)
     summary = summarize(bench.run)
     assert summary.state == "deadline"
     assert summary.exit_code == 128 + signal.SIGTERM
@@ -176,12 +176,21 @@ def save(*_):
     print("saved")
     sys.exit()
 signal.signal(signal.SIGTERM, save)
+print("ready")
 time.sleep(1000)
 """
-    with pytest.raises(RunError, match="deadline"):
-        bench.supervise(code, deadline_s=2.0, out=tmp_path / "out")
+    shown: list[bytes] = []
+
+    def interrupt_at_first_output(text: bytes) -> None:
+        shown.append(text)
+        if len(shown) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    bench.output = _Calling(interrupt_at_first_output)
+    with pytest.raises(KeyboardInterrupt):
+        bench.supervise(code, out=tmp_path / "out")
     assert (tmp_path / "out" / "checkpoint").read_text() == "c"
-    assert b"".join(bench.output) == b"saved\n"
+    assert shown == [b"ready\n", b"saved\n"]
 
 
 def test_results_that_cannot_be_copied_are_told_with_where_they_are(
@@ -213,6 +222,22 @@ class _Calling(list[bytes]):
 
     def append(self, text: bytes, /) -> None:
         self.call(text)  # type: ignore[operator]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(bench: Bench) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        bench.output = _Calling(lambda _text: os.kill(os.getpid(), signal.SIGHUP))
+        assert bench.supervise("print('on')").state == "done"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_that_is_out_of_time_before_its_job_starts_does_not_start_it(bench: Bench) -> None:
+    with pytest.raises(RunError, match="deadline"):
+        bench.supervise("print('never')", deadline_s=1e-6)
+    assert bench.output == []
+    assert bench.kinds == ["run_started", "run_ended"]
 
 
 def test_a_fault_of_whoever_watches_stops_the_job_too(bench: Bench) -> None:
@@ -322,5 +347,5 @@ def test_a_log_is_followed_until_the_run_is_over(tmp_path: Path) -> None:
 def test_the_last_lines_are_those_that_say_something(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     assert last_lines(log, 2) == []
-    log.write_bytes(b"x" * 20_000 + b"\none\n\n two \n\xff\n\n")
-    assert last_lines(log, 3) == ["one", "two", "�"]
+    log.write_bytes(b"x" * 20_000 + b"\none\n\n two \n  ^^^\n\xffx\n\n")
+    assert last_lines(log, 3) == ["one", "two", "�x"]

@@ -185,7 +185,8 @@ def last_lines(log: Path, count: int) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip()][-count:]
+    # A line of nothing but ^^^^ points at the one above it.
+    return [line.strip() for line in lines if any(map(str.isalnum, line))][-count:]
 
 
 def this_process() -> tuple[int, float]:

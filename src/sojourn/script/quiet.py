@@ -23,11 +23,7 @@ OFFLINE_ENVIRONMENT = {
     "HF_DATASETS_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "WANDB_MODE": "disabled",
-    "WANDB_DISABLED": "true",
-    "MLFLOW_TRACKING_URI": "",
-    "COMET_MODE": "disabled",
     "NEPTUNE_MODE": "debug",
-    "KAGGLEHUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MPLBACKEND": "Agg",
 }
