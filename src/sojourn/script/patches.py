@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
+from sojourn.script.arguments import absolute, call_with, in_the_form_of, path_text
 from sojourn.script.captures import find_captures
-from sojourn.script.folders import Listing, folder_of_descriptor
+from sojourn.script.folders import Listing
 from sojourn.script.foreign import watch_foreign_openers
 
 if TYPE_CHECKING:
@@ -113,12 +114,12 @@ class _Session:
 
     def outside(self, path: Any, *, writes: bool) -> Any:
         """Return a path for a reader or writer that opens the file by itself."""
-        text = _text(path)
+        text = path_text(path)
         if text is None or self.is_resting():
             return path
         with self.resting():
             where = self._paths.writing(text) if writes else self._paths.reading(text)
-        return path if where == text else _like(path, where)
+        return path if where == text else in_the_form_of(path, where)
 
     def replace(self, module: Any, name: str, body: Callable[..., Any]) -> None:
         original = getattr(module, name, None)
@@ -168,13 +169,13 @@ class _Session:
     # From here on: how each kind of function is carried out, given the original and its arguments.
 
     def read(self, original: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None or kwargs.get("dir_fd") is not None:
             return original(path, *args, **kwargs)
-        return _told(original, path, self._paths.reading(text), *args, **kwargs)
+        return call_with(original, path, self._paths.reading(text), *args, **kwargs)
 
     def list_names(self, original: Any, path: Any = ".") -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None or not self._paths.is_changed(text):
             return original(path)
         try:
@@ -185,13 +186,13 @@ class _Session:
         return [os.fsencode(name) for name in names] if isinstance(path, bytes) else names
 
     def scan(self, original: Any, path: Any = ".") -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None or not self._paths.is_changed(text):
             return original(path)
         return Listing(path, self.list_names(os.listdir, path))
 
     def open(self, original: Any, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        text = _text(file)
+        text = path_text(file)
         if text is None or not isinstance(mode, str):
             return original(file, mode, *args, **kwargs)
         if not set(mode) & set("wax+"):
@@ -200,38 +201,38 @@ class _Session:
             must_exist = "r" in mode
             keep = must_exist or "a" in mode
             where = self._writable(text, keep=keep, must_exist=must_exist, is_new="x" in mode)
-        return _told(original, file, where, mode, *args, **kwargs)
+        return call_with(original, file, where, mode, *args, **kwargs)
 
     def open_descriptor(
         self, original: Any, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
     ) -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None:
             return original(path, flags, mode, dir_fd=dir_fd)
         if not flags & _WRITE_FLAGS:
             if dir_fd is not None:
                 return original(path, flags, mode, dir_fd=dir_fd)
-            return _told(original, path, self._paths.reading(text), flags, mode)
+            return call_with(original, path, self._paths.reading(text), flags, mode)
         where = self._writable(
-            _absolute(text, dir_fd),
+            absolute(text, dir_fd),
             keep=not flags & os.O_TRUNC,
             must_exist=not flags & os.O_CREAT,
             is_new=bool(flags & os.O_CREAT and flags & os.O_EXCL),
         )
-        return _told(original, path, where, flags, mode)
+        return call_with(original, path, where, flags, mode)
 
     def truncate(self, original: Any, path: Any, length: int) -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None:
             return original(path, length)
         where = self._writable(text, keep=True, must_exist=True, is_new=False)
-        return _told(original, path, where, length)
+        return call_with(original, path, where, length)
 
     def change_attributes(self, original: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None:
             return original(path, *args, **kwargs)
-        where: str | None = self._paths.reading(_absolute(text, kwargs.get("dir_fd")))
+        where: str | None = self._paths.reading(absolute(text, kwargs.get("dir_fd")))
         if self._paths.overlay is not None and where is not None:
             where = self._paths.overlay.changing_attributes(where)
         elif kwargs.get("dir_fd") is not None:
@@ -239,17 +240,17 @@ class _Session:
         if where is None:
             return None
         kwargs.pop("dir_fd", None)
-        return _told(original, path, where, *args, **kwargs)
+        return call_with(original, path, where, *args, **kwargs)
 
     def create(
         self, original: Any, path: Any, *args: Any, dir_fd: int | None = None, **kwargs: Any
     ) -> Any:
-        text = _absolute(os.fsdecode(path), dir_fd)
+        text = absolute(os.fsdecode(path), dir_fd)
         where = self._writable(text, keep=False, must_exist=False, is_new=True)
-        return _told(original, path, where, *args, **kwargs)
+        return call_with(original, path, where, *args, **kwargs)
 
     def link(self, original: Any, source: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-        text = _absolute(os.fsdecode(target), kwargs.pop("dir_fd", None))
+        text = absolute(os.fsdecode(target), kwargs.pop("dir_fd", None))
         pointed = os.fsdecode(source)
         if self._paths.overlay is None:
             pointed = self._paths.reading(pointed) if pointed.startswith("/") else pointed
@@ -264,16 +265,16 @@ class _Session:
     ) -> Any:
         if self._paths.overlay is None and dir_fd is not None:
             return original(path, *args, dir_fd=dir_fd, **kwargs)
-        local = self._paths.find_local(_absolute(os.fsdecode(path), dir_fd))
+        local = self._paths.find_local(absolute(os.fsdecode(path), dir_fd))
         where: str | None = local
         if self._paths.overlay is not None:
             self._check_removable(original, local)
             where = self._paths.overlay.removing(local)
-        return None if where is None else _told(original, path, where, *args, **kwargs)
+        return None if where is None else call_with(original, path, where, *args, **kwargs)
 
     def move(self, original: Any, source: Any, target: Any, **kwargs: Any) -> Any:
-        from_path = _absolute(os.fsdecode(source), kwargs.get("src_dir_fd"))
-        to_path = _absolute(os.fsdecode(target), kwargs.get("dst_dir_fd"))
+        from_path = absolute(os.fsdecode(source), kwargs.get("src_dir_fd"))
+        to_path = absolute(os.fsdecode(target), kwargs.get("dst_dir_fd"))
         if self._paths.overlay is None:
             if kwargs:
                 return original(source, target, **kwargs)
@@ -291,7 +292,7 @@ class _Session:
         return shutil.move(*pair, copy_function=shutil.copyfile) and None
 
     def remove_tree(self, original: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-        text = _text(path)
+        text = path_text(path)
         if text is None or self._paths.overlay is None:
             where = path if text is None else self._paths.reading(text)
             return original(where, *args, **kwargs)
@@ -325,33 +326,3 @@ class _Session:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         if is_folder and self._paths.names(path):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
-
-
-def _text(path: Any) -> str | None:
-    """Return the path as text; None for a descriptor, and for what the original will refuse."""
-    if isinstance(path, int):
-        return None
-    try:
-        text = os.fsdecode(path)
-    except TypeError:
-        return None
-    return None if not text or "\0" in text else text
-
-
-def _like(path: Any, where: str) -> str | bytes:
-    return os.fsencode(where) if isinstance(os.fspath(path), bytes) else where
-
-
-def _absolute(path: str, dir_fd: int | None) -> str:
-    return path if dir_fd is None else os.path.join(folder_of_descriptor(dir_fd), path)
-
-
-def _told(original: Any, given: Any, where: str, *args: Any, **kwargs: Any) -> Any:
-    """Call with the path on this machine, and let an error name the path that the script gave."""
-    path = _like(given, where)
-    try:
-        return original(path, *args, **kwargs)
-    except OSError as error:
-        if error.filename == path:
-            error.filename = given
-        raise
