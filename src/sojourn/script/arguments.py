@@ -1,4 +1,4 @@
-"""A path as a caller of Python's file functions gives it, and the call with another in its place."""
+"""A path as a caller of Python's file functions gives it, and the call with another instead."""
 
 from __future__ import annotations
 
