@@ -37,13 +37,13 @@ demo: $(INSTALLED) | $(SAMPLE)/data
 	$(SAMPLE)/demo.sh
 
 test: $(INSTALLED)
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(INSTALLED)
 	@set -e; for benchmark in bench/*.py; do \

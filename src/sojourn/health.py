@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import platformdirs
 import psutil
 
-from sojourn import __version__
 from sojourn.catalog import load_catalog
 from sojourn.errors import CatalogError, SojournError, StoreError, UsageError
 from sojourn.stores.url import open_store
@@ -82,7 +81,7 @@ def examine_machine(
     cache = platformdirs.user_cache_path("sojourn", appauthor=False)
     checks = [
         examine_python(sys.version_info[:3]),
-        Check(name="sojourn", ok=True, detail=__version__),
+        Check(name="sojourn", ok=True, detail=metadata.version("sojourn")),
         examine_packages(_required_packages(), installed=installed_version),
         examine_torch(installed_version("torch")),
         examine_pandas(installed_version("pandas")),

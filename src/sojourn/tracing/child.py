@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -111,7 +112,13 @@ def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Reco
         recorder.assumptions, lambda frame: frame.f_code.co_filename.startswith(request.folder)
     )
     rules = [(remote, Path(local)) for remote, local in request.rules]
-    PathMap([*rules, *default_rules(folder)], writable=Path(request.writable)).install()
+    writable = Path(request.writable)
+    temporary = writable / "tmp"
+    temporary.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    # No folder but the scratch is free to be written in, the machine's temporary one included:
+    # the script's own folder may lie there.
+    PathMap([*rules, *default_rules(folder)], writable=writable, free=[]).install()
 
 
 def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Steps) -> None:
