@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sojourn.errors import ObjectNotFoundError, StoreError
+from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
 from sojourn.stores.url import last_component, open_store
 
 
@@ -24,7 +24,18 @@ def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "s3:bucket/x", "s3:/bucket/x", "file:/x", "file://host/x", "s3://", "s3:///x"]
+    "url",
+    [
+        "",
+        "s3:bucket/x",
+        "s3:/bucket/x",
+        "file:/x",
+        "file://host/x",
+        "s3://",
+        "s3:///x",
+        "s3://a b/x",
+        "s3://한/x",
+    ],
 )
 def test_a_malformed_address_is_refused(url: str) -> None:
     with pytest.raises(StoreError):
@@ -72,5 +83,15 @@ def test_an_endpoint_that_is_none_is_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     with pytest.raises(StoreError, match="AWS_ENDPOINT_URL") as caught:
+        open_store("s3://bucket/x")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_a_credential_with_a_line_break_is_named_and_not_shown(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hush\n")
+    with pytest.raises(AccessDeniedError, match=name) as caught:
         open_store("s3://bucket/x")
     assert "hush" not in str(caught.value)

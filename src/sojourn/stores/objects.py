@@ -209,12 +209,17 @@ def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> Obje
     Args:
         bucket: The bucket's name.
         prefix: Without slashes at its ends.
-        environment: Where AWS_ENDPOINT_URL is looked up. obstore reads the credentials itself,
-            from the AWS_ variables of the process or from the machine's or container's role.
+        environment: Where the address of the server is looked up, and where what cannot be a
+            credential is refused. obstore reads the credentials itself, from the AWS_ variables
+            of the process or from the machine's or container's role.
+
+    Raises:
+        StoreError: the address, or a credential, cannot be one.
     """
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
     if endpoint:
         _check_endpoint(endpoint)
+    _check_credentials(environment)
     url = f"s3://{bucket}/{prefix}".rstrip("/")
     try:
         store = S3Store(
@@ -264,3 +269,13 @@ def _check_endpoint(endpoint: str) -> None:
             remedy="Set it to https://HOST or https://HOST:PORT, without credentials, "
             "or unset it for AWS itself.",
         )
+
+
+def _check_credentials(environment: Mapping[str, str]) -> None:
+    """Check that credentials can stand in a request's headers; obstore would end the process."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        if not environment.get(name, "").isprintable():
+            raise AccessDeniedError(
+                f"{name} holds a line break or another control character.",
+                remedy="Set it again, without what surrounds the value.",
+            )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ONE_SLASH = re.compile(r"(s3|file):", re.IGNORECASE)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KNOWN = "s3://BUCKET/PREFIX, file:///PATH, or a plain path"
 
 
@@ -73,8 +74,10 @@ def _open_s3(rest: str) -> Store:
             "An s3:// address holds a bucket and a prefix, no credentials and no port.",
             remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL instead.",
         )
-    if not bucket:
-        raise StoreError("The s3:// address names no bucket.", remedy="Write s3://BUCKET/PREFIX.")
+    if not _BUCKET.fullmatch(bucket):
+        raise StoreError(
+            f"{bucket!r} cannot be the name of a bucket.", remedy="Write s3://BUCKET/PREFIX."
+        )
     prefix = prefix.strip("/")
     if prefix:
         check_key(prefix)

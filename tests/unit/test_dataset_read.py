@@ -1,0 +1,219 @@
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from sojourn.dataset.dataset import Dataset
+from sojourn.dataset.formats import _module
+from sojourn.dataset.push import push_folder
+from sojourn.dataset.repository import load_manifest
+from sojourn.dataset.shards import Sizes
+from sojourn.errors import IntegrityError, MissingPackageError, StoreError, UsageError
+from sojourn.progress import NoProgress
+from sojourn.stores.base import Store
+from sojourn.stores.objects import ObjectStore, open_memory
+from sojourn.testing.faults import Fault, FaultyStore, unavailable
+
+SIZES = Sizes(
+    min_shard_bytes=20_000, mean_shard_bytes=40_000, max_shard_bytes=80_000, frame_bytes=8_000
+)
+CSV = b't,x,name\n1,0.1,a\n2,1e-320,\n3,123456789.12345678,"c,\nc"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "test" / "C").mkdir(parents=True)
+    (folder / "table.csv").write_bytes(CSV)
+    (folder / "table.tsv").write_bytes(b"t\tx\n1\t0.5\n")
+    (folder / "lines.jsonl").write_bytes(b'{"a": 1}\n{"a": 2}\n')
+    pd.DataFrame({"a": [1, 2, 3]}).to_parquet(folder / "table.parquet")
+    (folder / "notes.txt").write_text("words")
+    (folder / "nothing.csv").write_bytes(b"")
+    (folder / "large.bin").write_bytes(bytes(range(256)) * 200)
+    for number in range(60):
+        rows = "".join(f"{row},{number / 7 + row}\n" for row in range(80))
+        (folder / "test" / "C" / f"{number:02}.csv").write_text("t,x\n" + rows)
+    (folder / "link").symlink_to("table.csv")
+    return folder
+
+
+@pytest.fixture
+def memory(folder: Path) -> ObjectStore:
+    store = open_memory()
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    push_folder(folder, store, message="", now=now, progress=NoProgress(), sizes=SIZES)
+    return store
+
+
+def _open(store: Store) -> Dataset:
+    return Dataset(load_manifest(store), store)
+
+
+@pytest.fixture
+def dataset(memory: ObjectStore) -> Dataset:
+    return _open(memory)
+
+
+def test_opening_reads_the_manifest_and_nothing_else(memory: ObjectStore) -> None:
+    store = FaultyStore(memory)
+    opened = _open(store)
+    assert len(opened.files()) == 67
+    assert opened.members("table.csv")[0].rows == 3
+    assert store.calls == [("get", "sojourn.json")]
+
+
+def test_every_file_is_read_as_it_was(dataset: Dataset, folder: Path) -> None:
+    for name in dataset.files():
+        assert dataset.read_bytes(name) == (folder / name).read_bytes(), name
+
+
+def test_globs_name_files(dataset: Dataset) -> None:
+    assert dataset.files("*.csv") == ["nothing.csv", "table.csv"]
+    assert dataset.files("test/C/0*.csv") == [f"test/C/0{digit}.csv" for digit in range(10)]
+    assert dataset.files("no/*") == []
+
+
+@pytest.mark.filterwarnings("ignore:The 'float_precision' argument is deprecated")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"usecols": ["x"]},
+        {"index_col": "t", "nrows": 2},
+        {"dtype": str},
+        {"engine": "python"},
+        {"sep": ";"},
+        {"header": None, "skiprows": 1},
+    ],
+)
+def test_a_csv_is_what_pandas_reads(
+    dataset: Dataset, folder: Path, arguments: dict[str, Any]
+) -> None:
+    expected_arguments = arguments | (
+        {} if "engine" in arguments else {"float_precision": "round_trip"}
+    )
+    expected = pd.read_csv(folder / "table.csv", **expected_arguments)
+    pd.testing.assert_frame_equal(
+        dataset.read("table.csv", **arguments), expected, check_exact=True
+    )
+
+
+def test_other_kinds_of_tables_are_read(dataset: Dataset) -> None:
+    assert dataset.read("table.tsv").to_dict("list") == {"t": [1], "x": [0.5]}
+    assert dataset.read("lines.jsonl")["a"].tolist() == [1, 2]
+    assert dataset.read("table.parquet")["a"].tolist() == [1, 2, 3]
+    assert dataset.read("table.parquet", columns=[]).shape[1] == 0
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "lines.jsonl", "table.parquet"])
+def test_tables_come_as_polars_and_arrow_too(dataset: Dataset, name: str) -> None:
+    as_pandas = dataset.read(name)
+    as_polars = dataset.read(name, as_="polars")
+    as_arrow = dataset.read(name, as_="arrow") if name != "table.csv" else None
+    assert isinstance(as_polars, pl.DataFrame)
+    assert as_polars.shape == as_pandas.shape
+    if as_arrow is not None:
+        assert isinstance(as_arrow, pa.Table)
+        assert as_arrow.shape == as_pandas.shape
+
+
+def test_arguments_go_to_the_library_that_reads(dataset: Dataset) -> None:
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    assert dataset.read("table.csv", as_="arrow", parse_options=options).shape == (3, 3)
+    assert dataset.read("table.csv", as_="polars", n_rows=1).shape == (1, 3)
+
+
+def test_a_name_that_is_not_there_tells_near_ones(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"test/C/01\.csv"):
+        dataset.read("test/C/001.csv")
+    for no_file in ("test", "link", "../table.csv"):
+        with pytest.raises(UsageError, match="There is no file"):
+            dataset.read_bytes(no_file)
+
+
+def test_what_is_no_table_says_how_to_have_it(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"read_bytes\(name\)"):
+        dataset.read("notes.txt")
+    with pytest.raises(UsageError, match="'pandas', 'polars' or 'arrow'"):
+        dataset.read("table.csv", as_="numpy")  # type: ignore[arg-type]
+
+
+def test_a_library_that_is_missing_says_how_to_get_it() -> None:
+    with pytest.raises(MissingPackageError, match=r"pip install 'sojourn\[pandas\]'"):
+        _module("no_such_library", install="'sojourn[pandas]'")
+
+
+def test_many_come_in_order(dataset: Dataset, folder: Path) -> None:
+    names = []
+    for name, table in dataset.read_many("test/C/*.csv"):
+        names.append(name)
+        assert table.equals(pd.read_csv(folder / name))
+    assert names == [f"test/C/{number:02}.csv" for number in range(60)]
+
+
+def test_reading_many_fetches_each_frame_once_and_not_all_at_once(memory: ObjectStore) -> None:
+    store = FaultyStore(memory)
+    many = _open(store).read_many("test/C/*.csv")
+    next(many)
+    fetched_at_first = sum(verb == "get_range" for verb, _ in store.calls)
+    list(many)
+    fetched = sum(verb == "get_range" for verb, _ in store.calls)
+    assert fetched_at_first <= 4 < fetched
+    assert fetched <= sum(len(shard.frames) for shard in load_manifest(memory).shards)
+
+
+def test_reading_many_can_be_left_half_way(dataset: Dataset) -> None:
+    for name, _ in dataset.read_many("test/C/*.csv"):
+        if name == "test/C/05.csv":
+            break
+    assert len(list(dataset.read_many("test/C/0*.csv"))) == 10
+
+
+def test_many_of_nothing_is_an_error(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match="names nothing"):
+        next(dataset.read_many("*.parq"))
+
+
+def test_damage_is_noticed_however_a_file_is_read(memory: ObjectStore) -> None:
+    damaged = _open(FaultyStore(memory, Fault(verb="get_range", flip_bit_at=200)))
+    with pytest.raises(IntegrityError):
+        damaged.read("table.csv")
+    with pytest.raises(IntegrityError):
+        list(damaged.read_many("test/C/*.csv"))
+    with pytest.raises(IntegrityError):
+        damaged.read_bytes("large.bin")
+
+
+def test_after_an_error_the_next_read_asks_again(memory: ObjectStore) -> None:
+    opened = _open(FaultyStore(memory, Fault(verb="get_range", times=1, error=unavailable())))
+    with pytest.raises(StoreError):
+        opened.read_bytes("table.csv")
+    assert opened.read_bytes("table.csv") == CSV
+
+
+def test_a_part_can_be_extracted(dataset: Dataset, tmp_path: Path) -> None:
+    report = dataset.extract(tmp_path / "out", include=["*.csv", "notes.txt"])
+    assert report.files == 3
+    assert (tmp_path / "out" / "table.csv").read_bytes() == CSV
+    assert dataset.extract(tmp_path / "one", include="notes.txt").files == 1
+
+
+def test_it_shows_what_it_is(dataset: Dataset) -> None:
+    assert repr(dataset).startswith(f"<Dataset memory:// {dataset.revision}: 67 files, ")
+
+
+def test_an_open_data_set_keeps_its_revision(memory: ObjectStore, folder: Path) -> None:
+    opened = _open(memory)
+    (folder / "table.csv").write_bytes(b"other\n")
+    now = datetime(2026, 1, 3, tzinfo=UTC)
+    push_folder(folder, memory, message="", now=now, progress=NoProgress(), sizes=SIZES)
+    assert opened.read_bytes("table.csv") == CSV
+    assert _open(memory).read_bytes("table.csv") == b"other\n"
+    assert len(pd.read_csv(io.BytesIO(opened.read_bytes("table.csv")))) == 3
