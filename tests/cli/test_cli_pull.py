@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import sojourn
+from sojourn.cli import root
+from sojourn.cli._errors import run_guarded
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "in").mkdir(parents=True)
+    (folder / "a.csv").write_text("x,y\n1,2\n")
+    (folder / "in" / "b.txt").write_text("words")
+    sojourn.push(folder, str(tmp_path / "stores" / "leaks"))
+    return tmp_path / "stores" / "leaks"
+
+
+def _pull(*arguments: str | Path) -> int:
+    return run_guarded(root, ["pull", *map(str, arguments)])
+
+
+def test_a_pull_says_what_came(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _pull(store, tmp_path / "out", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "sojourn.pull/1"
+    assert (document["files"], document["files_fetched"], document["bytes"]) == (2, 2, 13)
+    assert (tmp_path / "out" / "in" / "b.txt").read_text() == "words"
+
+
+def test_the_folder_is_named_after_the_store_if_none_is_given(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert _pull(store, "-q") == 0
+    assert (tmp_path / "here" / "leaks" / "a.csv").exists()
+
+
+def test_globs_choose(store: Path, tmp_path: Path) -> None:
+    assert _pull(store, tmp_path / "out", "--include", "*.csv", "--include", "in", "-q") == 0
+    assert (tmp_path / "out" / "in" / "b.txt").exists()
+    assert _pull(store, tmp_path / "one", "--include", "*.csv", "-q") == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["a.csv"]
+
+
+def test_files_of_the_readers_own_are_told_of_and_left(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    assert _pull(store, tmp_path / "out") == 0
+    assert "1 file that the data set does not hold were left alone" in capsys.readouterr().out
+    assert (tmp_path / "out" / "mine").exists()
+
+
+def test_a_flipped_bit_ends_with_6_and_leaves_no_file(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = next((store / "shards").iterdir())
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert _pull(store, tmp_path / "out", "--json") == 6
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["code"] == "integrity"
+    assert "is damaged" in captured.err
+    assert "sojourn verify" in captured.err
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+def test_a_newer_schema_ends_with_6_and_says_to_upgrade(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = store / "sojourn.json"
+    manifest.write_text(manifest.read_text().replace("manifest/1", "manifest/2"))
+    assert _pull(store, tmp_path / "out") == 6
+    assert "pip install --upgrade sojourn" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_without_a_data_set_ends_with_5(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store").mkdir()
+    for store in (tmp_path / "store", tmp_path / "nothing"):
+        assert _pull(store, tmp_path / "out") == 5
+        assert "There is no data set" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("options", [["--include", "*.parquet"], ["--revision", "nothing"]])
+def test_what_names_nothing_ends_with_2(store: Path, tmp_path: Path, options: list[str]) -> None:
+    assert _pull(store, tmp_path / "out", *options) == 2
+    assert not (tmp_path / "out").exists()
