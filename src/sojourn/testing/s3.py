@@ -106,6 +106,14 @@ def running_s3_server(folder: Path, *, bucket: str = "bucket") -> Iterator[S3Ser
         f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=64",
         "-volume.max=20",
+        # Off, for they have fixed ports, on which a second server beside this one fails.
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        # In this folder instead of /tmp, where they would stay.
+        "-s3.localSocket=s3.sock",
+        "-filer.localSocket=filer.sock",
+        # It would call its makers.
+        "-master.telemetry=false",
     ]
     server = S3Server(
         endpoint=f"http://{_HOST}:{s3_port}", bucket=bucket, owner=_OWNER, reader=_READER
@@ -120,6 +128,14 @@ def running_s3_server(folder: Path, *, bucket: str = "bucket") -> Iterator[S3Ser
         finally:
             # Not asked to end in good order, which takes it half a minute: its data is thrown away.
             process.kill()
+            process.wait()
+            _remove_sockets(s3_port, master, volume, filer)
+
+
+def _remove_sockets(*ports: int) -> None:
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + _SECOND_PORT}.sock"):  # noqa: S108 - the server's choice
+            left.unlink(missing_ok=True)
 
 
 def _identities() -> dict[str, Any]:
