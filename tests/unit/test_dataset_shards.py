@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import random
 import shutil
 import subprocess
 import tarfile
@@ -122,14 +123,15 @@ def test_the_same_folder_gives_the_same_shard_wherever_it_lies(
     assert one.getvalue() == other.getvalue()
 
 
-def test_plain_zstd_opens_what_needs_the_largest_window() -> None:
-    repeated = os.urandom(1 << 20)
-    raw = bytearray(repeated + bytes(30 << 20) + repeated)
-    packed = compress_frame(raw)
-    assert len(packed) < 3 << 19  # the second occurrence was found, 31 MiB back
-    parameters = zstandard.get_frame_parameters(packed)
+def test_what_repeats_far_back_is_found_within_what_plain_zstd_opens() -> None:
+    rng = random.Random(1)
+    lines = [f"{number},{rng.random():.6f}\n".encode() for number in range(500_000)]
+    table = b"".join(lines)
+    once, twice = compress_frame(bytearray(table)), compress_frame(bytearray(table + table))
+    assert len(twice) < 1.2 * len(once)
+    parameters = zstandard.get_frame_parameters(twice)
     assert parameters.window_size <= 1 << 27
-    assert parameters.content_size == len(raw)
+    assert parameters.content_size == 2 * len(table)
     assert parameters.has_checksum
 
 

@@ -39,8 +39,8 @@ class TableCounter:
         self._delimiter = delimiter
         blank = rb" " if delimiter == "\t" else rb" \t"
         self._line = re.compile(rb"[" + blank + rb"]*[^\r\n" + blank + rb"][^\r\n]*")
-        # Where counting line feeds would be wrong: lone returns, and lines that may be blank.
-        self._odd = re.compile(rb"\r(?!\n)|(?:\n|\A)[\r\n" + blank + rb"]")
+        # What a line that may be blank begins with.
+        self._blank_starts = (b"\n", b"\r", b" ") + (() if delimiter == "\t" else (b"\t",))
         begins_field = rb"(?:\A|(?<=[\r\n" + delimiter.encode() + rb"]))"
         self._quoted = re.compile(begins_field + rb'"[^"]*+(?:""[^"]*+)*+(?:"|(?P<open>\Z))')
         self._header = b""
@@ -81,10 +81,19 @@ class TableCounter:
         if self._lines == 0:
             # The header is in what is counted until the first line that is not blank.
             self._header = data[: _LONGEST_LINE_BYTES * 2]
-        if self._odd.search(plain):
-            self._lines += len(self._line.findall(plain))
-        else:
+        if self._is_plain(plain):
             self._lines += plain.count(b"\n") + (not plain.endswith(b"\n"))
+        else:
+            self._lines += len(self._line.findall(plain))
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Tell whether every line feed, and nothing else, ends a line that is not blank."""
+        # Searches for two bytes each: ten times as quick as one regular expression for all.
+        if data.startswith(self._blank_starts):
+            return False
+        if any(b"\n" + start in data for start in self._blank_starts):
+            return False
+        return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 
     def _columns(self) -> int | None:
         text = self._header.removeprefix(_BOM).decode("utf-8", errors="replace")
