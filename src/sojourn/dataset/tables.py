@@ -88,10 +88,11 @@ class TableCounter:
 
     def _is_plain(self, data: bytes) -> bool:
         """Tell whether every line feed, and nothing else, ends a line that is not blank."""
-        # Searches for two bytes each: ten times as quick as one regular expression for all.
+        # Searches, ten times as quick as one regular expression for all; and those for one byte
+        # are ten times as quick again.
         if data.startswith(self._blank_starts):
             return False
-        if any(b"\n" + start in data for start in self._blank_starts):
+        if any(start in data and b"\n" + start in data for start in self._blank_starts):
             return False
         return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 
