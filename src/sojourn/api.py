@@ -58,6 +58,7 @@ def plan(
     from sojourn.planning.plan import make_plan
     from sojourn.progress import NoProgress
     from sojourn.script.paths import parse_path_rule
+    from sojourn.tracing.script import check_traceable
     from sojourn.tracing.tracer import Tracer
 
     catalog = load_catalog(default_overlay_path())
@@ -66,6 +67,7 @@ def plan(
     else:
         available = runtime_types_of(catalog, subscription)
         runtime_types = tuple(row for row in available if row.subscriptions)
+    check_traceable(Path(target))
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
     tracer = Tracer(
         script=Path(target),

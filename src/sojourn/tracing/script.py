@@ -61,9 +61,8 @@ def trace_script(
         TraceError: it could not be traced; the message names the line.
         TraceTimeoutError: it took too long.
     """
-    check_torch()
     script = script.resolve()
-    read_source(script)
+    check_traceable(script)
     with tempfile.TemporaryDirectory(prefix="sojourn-trace-") as scratch:
         folder, notes = make_scratch_copy(script.parent, Path(scratch) / "folder")
         request = Request(
@@ -88,12 +87,15 @@ def trace_script(
                 progress.note(output_file.read_text("utf-8", "replace"))
 
 
-def check_torch() -> None:
-    """Raise if torch is not installed; does not import it.
+def check_traceable(script: Path) -> None:
+    """Raise if a script cannot be traced, as far as that can be told without running it.
 
     Raises:
-        MissingPackageError: it is not.
+        UsageError: there is no such script.
+        TraceError: it is no Python.
+        MissingPackageError: torch is not installed. It is not imported here.
     """
+    read_source(script)
     try:
         metadata.version("torch")
     except metadata.PackageNotFoundError:
