@@ -68,7 +68,7 @@ def test_the_json_document_keeps_the_contract(tmp_path: Path) -> None:
 
 @pytest.mark.torch
 def test_what_fits_nowhere_is_shown_and_refused_with_status_8(tmp_path: Path) -> None:
-    target = script(tmp_path, TRAINING.format(batch=40_000).replace("4096", "16384"))
+    target = script(tmp_path, TRAINING.format(batch=40_000).replace("repeat(1,", "repeat(16,"))
     result = sojourn("plan", target, "--on", "colab/t4", "--json")
     assert result.returncode == 8
     plan = json.loads(result.stdout)
