@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from sojourn.dataset.manifest import SHARDS_PREFIX
 from sojourn.errors import StoreError
@@ -28,6 +29,7 @@ class Sender:
         self._store = store
         self._pool = ThreadPoolExecutor(_AT_ONCE, "send")
         self._under_way: dict[Future[None], BinaryIO] = {}
+        self._stopped = threading.Event()
         self._stored: dict[str, int] | None = None
         self.sent_shards = 0
         self.sent_bytes = 0
@@ -73,7 +75,8 @@ class Sender:
 
     def _put(self, packed: PackedShard) -> None:
         with packed.file as file:
-            self._store.put(packed.shard.key, file)
+            body = cast("BinaryIO", _UntilStopped(file, self._stopped))
+            self._store.put(packed.shard.key, body)
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +87,30 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            self._stopped.set()
         self._pool.shutdown(cancel_futures=error is not None)
         for file in self._under_way.values():
             file.close()
         if error is None:
             for future in self._under_way:
                 future.result()
+
+
+class _UntilStopped:
+    """A file that can be read until somebody interrupts: a large shard may take long to send."""
+
+    def __init__(self, file: BinaryIO, stopped: threading.Event) -> None:
+        self._file = file
+        self._stopped = stopped
+
+    def read(self, size: int = -1) -> bytes:
+        if self._stopped.is_set():
+            raise OSError("the push was stopped")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()

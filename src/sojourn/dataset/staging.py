@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,9 @@ def staging_folder(folder: Path) -> Iterator[Path]:
     try:
         # Held while this process lives: tells other pulls that the folder is not abandoned.
         with (staging / _LOCK).open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Where files cannot be locked (some network folders), nothing is judged abandoned.
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
