@@ -29,7 +29,7 @@ show() {
     "$@"
 }
 
-heading "Will the baseline fit, how long will it take, what will it cost?"
+heading "Will the baseline fit, and at what rate?"
 show sojourn plan $job/baseline.ipynb --on colab/t4 --on colab/l4 --on colab/a100-40gb
 
 heading "Send the data set to a store"

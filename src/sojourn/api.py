@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sojourn.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sojourn.catalog import Catalog, RuntimeType
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
     from sojourn.dataset.push import PushReport
@@ -49,12 +52,7 @@ def plan(
         CatalogError: a runtime type is not in the catalog, or the user's overlay does not load.
         TraceError: the script could not be traced.
     """
-    from sojourn.catalog import (
-        default_overlay_path,
-        get_runtime_type,
-        load_catalog,
-        runtime_types_of,
-    )
+    from sojourn.catalog import default_overlay_path, load_catalog
     from sojourn.planning.plan import make_plan
     from sojourn.progress import NoProgress
     from sojourn.script.paths import parse_path_rule
@@ -62,11 +60,7 @@ def plan(
     from sojourn.tracing.tracer import Tracer
 
     catalog = load_catalog(default_overlay_path())
-    if on:
-        runtime_types = tuple(get_runtime_type(catalog, name) for name in dict.fromkeys(on))
-    else:
-        available = runtime_types_of(catalog, subscription)
-        runtime_types = tuple(row for row in available if row.subscriptions)
+    runtime_types = _chosen_runtime_types(catalog, on, subscription)
     check_traceable(Path(target))
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
     tracer = Tracer(
@@ -258,3 +252,30 @@ def verify(
     if folder is None:
         return verify_store(manifest, opened, progress=report_to)
     return verify_folder(manifest, opened, Path(folder).expanduser(), progress=report_to)
+
+
+def _chosen_runtime_types(
+    catalog: Catalog, on: Sequence[str], subscription: str | None
+) -> tuple[RuntimeType, ...]:
+    """Return the runtime types that are named, or all that the subscription gets.
+
+    Raises:
+        CatalogError: one is not in the catalog.
+        UsageError: there is no such subscription, or it does not get one that is named.
+    """
+    from sojourn.catalog import get_runtime_type, get_subscription, runtime_types_of
+
+    if subscription is not None:
+        get_subscription(catalog, subscription)
+    available = runtime_types_of(catalog, subscription)
+    if not on:
+        return tuple(row for row in available if row.subscriptions)
+    chosen = tuple(get_runtime_type(catalog, name) for name in dict.fromkeys(on))
+    for row in chosen if subscription is not None else ():
+        if row not in available:
+            who = ", ".join(row.subscriptions) or "nobody any more"
+            raise UsageError(
+                f"{row.id} is not lent to the subscription {subscription}; who gets it: {who}.",
+                remedy=f"Leave out --on {row.id}, or name another --subscription.",
+            )
+    return chosen

@@ -188,8 +188,19 @@ def test_two_batch_sizes_give_every_other(batch_size: int) -> None:
     assert scale.at(batch_size).events == traced(batch_size).events
 
 
+def test_blocks_may_go_in_another_order() -> None:
+    def traced(batch: int, first: int) -> Trace:
+        blocks = (alloc(0, 10 * batch), alloc(1, 5))
+        return trace_of(*blocks, Free(block=first), Free(block=1 - first), batch_size=batch)
+
+    scale = BatchScale(traced(8, 0), traced(4, 1))
+    assert scale.is_possible
+    assert scale.at(16).events == traced(16, 0).events
+
+
 def test_traces_that_took_different_ways_do_not_scale() -> None:
     first = trace_of(alloc(0, 10), batch_size=8)
-    assert not BatchScale(first, trace_of(alloc(0, 5), Free(block=0), batch_size=4)).is_possible
+    assert not BatchScale(first, trace_of(alloc(0, 5), alloc(1, 5), batch_size=4)).is_possible
+    assert not BatchScale(first, trace_of(matmul(0), batch_size=4)).is_possible
     assert not BatchScale(first, trace_of(Free(block=0), batch_size=4)).is_possible
     assert not BatchScale(first, first).is_possible

@@ -91,6 +91,7 @@ def command(
     )
     if html is not None:
         _write_page(html, plan_page(plan))
+        output.progress().note(f"The plan as a page: {html}")
     document = plan_document(plan)
     if not plan.may_fit:
         error = NothingFitsError(

@@ -186,21 +186,25 @@ class BatchScale:
 
     Where both allocate the same blocks in the same order, every size is an affine function of the
     batch size (a part per sample and a constant part), so that a third size needs no third trace.
+    When a block goes may differ a little, as Python's collector and caches have no fixed order;
+    the first trace's order is kept.
     """
 
     def __init__(self, first: Trace, second: Trace) -> None:
         self._first = first
         self._second = second
+        self._counterparts = [e for e in second.events if not isinstance(e, Free)]
 
     @property
     def is_possible(self) -> bool:
-        """Whether the two traces run through the same events."""
+        """Whether the two traces allocate and run the same, in the same order."""
         first, second = self._first, self._second
         if first.batch_size is None or second.batch_size is None:
             return False
-        if first.batch_size == second.batch_size or len(first.events) != len(second.events):
+        lasting = [event for event in first.events if not isinstance(event, Free)]
+        if first.batch_size == second.batch_size or len(lasting) != len(self._counterparts):
             return False
-        return all(_same_event(a, b) for a, b in zip(first.events, second.events, strict=True))
+        return all(_same_event(a, b) for a, b in zip(lasting, self._counterparts, strict=True))
 
     def at(self, batch_size: int) -> Trace:
         """Return the trace at another batch size. Sizes are in bytes, never negative."""
@@ -208,8 +212,10 @@ class BatchScale:
         if first.batch_size is None or second.batch_size is None:
             raise ValueError("both traces need a batch size")
         share = (batch_size - first.batch_size) / (second.batch_size - first.batch_size)
+        counterparts = iter(self._counterparts)
         events = tuple(
-            _blend(a, b, share) for a, b in zip(first.events, second.events, strict=True)
+            event if isinstance(event, Free) else _blend(event, next(counterparts), share)
+            for event in first.events
         )
         return replace(first, batch_size=batch_size, events=events)
 
@@ -223,8 +229,6 @@ class Traced:
 
 
 def _same_event(first: Event, second: Event) -> bool:
-    if isinstance(first, Free) and isinstance(second, Free):
-        return first.block == second.block
     if isinstance(first, Alloc) and isinstance(second, Alloc):
         return (first.block, first.role, first.phase) == (second.block, second.role, second.phase)
     if isinstance(first, Op) and isinstance(second, Op):

@@ -192,6 +192,8 @@ def _price(runtime_type: RuntimeType) -> str:
 
 def _because(trace: Trace, options: Sequence[Option], recommended: Option | None) -> str:
     if recommended is None:
+        if any(option.verdict is Verdict.UNKNOWN for option in options):
+            return "Nothing that was looked at is known to carry the job."
         return "No runtime type that was looked at carries the job as it is."
     name = recommended.runtime_type.id
     rate = recommended.runtime_type.rate_units_per_hour

@@ -27,8 +27,32 @@ def plan_html(plan: Plan) -> str:
     return (
         "<div style='font-family:sans-serif'>"
         f"<p><b>{escape(plan.target)}</b>: {escape(plan.because)}</p>"
-        f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
+        f"{_peak(plan)}{_notes(plan)}</div>"
     )
+
+
+def _peak(plan: Plan) -> str:
+    """Say where the peak is and what it is made of, on the recommended runtime type."""
+    option = plan.recommended
+    if option is None or option.memory is None:
+        return ""
+    peak = option.memory.peak
+    parts = ", ".join(
+        f"{role.value} {format_bytes(size)}"
+        for role, size in sorted(peak.by_role_bytes.items(), key=lambda item: -item[1])
+        if size
+    )
+    where = f" at {peak.line}" if peak.line else ""
+    return f"<p>{escape(f'Peak in the {peak.phase} phase{where}: {parts}.')}</p>"
+
+
+def _notes(plan: Plan) -> str:
+    trace = plan.trace
+    batch = f"batch {trace.batch_size}, " if trace.batch_size else ""
+    made = f"{trace.steps} optimizer steps traced, {batch}torch {trace.torch}; nothing was rented."
+    lines = [made, *(f"Assumed: {line}." for line in trace.assumptions)]
+    return "<ul>" + "".join(f"<li><small>{escape(line)}</small></li>" for line in lines) + "</ul>"
 
 
 def plan_page(plan: Plan) -> str:

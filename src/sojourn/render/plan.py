@@ -119,17 +119,24 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
         size = format_bytes(way.peak_reserved_bytes.high)
         parts.append(Text(f"On {option.runtime_type.id} it fits with {way.change} (up to {size})."))
     if detailed:
-        parts += [
-            Text(way.code, style="cyan") for way in {way.change: way for _, way in ways}.values()
-        ]
-        parts += [Text(f"Assumed: {line}.", style="dim") for line in plan.trace.assumptions]
-        parts += [
-            Text(f"{option.runtime_type.id}: {option.reason}.", style="dim")
-            for option in plan.options
-            if option.reason
-        ]
+        codes = {way.change: way.code for _, way in ways}
+        parts += [Text(code, style="cyan") for code in codes.values()]
+    parts += [Text(line, style="dim") for line in small_print(plan)]
     parts += [Text(""), Text(_traced(plan), style="dim"), Text(plan.because, style="bold")]
     return Group(*parts)
+
+
+def small_print(plan: Plan) -> list[str]:
+    """Return what a reader should know before trusting the table, a line each."""
+    lines: dict[str, list[str]] = {}
+    for option in plan.options:
+        if option.reason:
+            lines.setdefault(option.reason, []).append(option.runtime_type.id)
+    notes = [f"{', '.join(names)}: {reason}." for reason, names in lines.items()]
+    notes += [f"Assumed: {line}." for line in plan.trace.assumptions]
+    if plan.trace.uses_device:
+        notes.append("A validation loop that comes after the second step is not seen.")
+    return notes
 
 
 def _subject(plan: Plan) -> Option | None:
@@ -199,8 +206,12 @@ def _peak_lines(option: Option, memory: MemoryForecast) -> list[Text]:
     where = f" at {peak.line}" if peak.line else ""
     lines = [Text(f"On {option.runtime_type.id} the peak is in the {peak.phase} phase{where}:")]
     shares = {role.value: size for role, size in peak.by_role_bytes.items() if size}
+    cached = memory.peak_reserved_bytes.expected - memory.peak_allocated_bytes
+    shares["cached"] = max(0, round(cached))
     largest = max(shares.values(), default=1)
     for name, size in sorted(shares.items(), key=lambda item: -item[1]):
+        if not size:
+            continue
         bar = "█" * max(1, round(_BAR_CELLS * size / largest))
         lines.append(Text(f"  {name:<11} {format_bytes(size):>10}  {bar}"))
     return lines

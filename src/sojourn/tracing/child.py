@@ -67,6 +67,11 @@ def _trace(request: Request) -> Trace:
         _run(source, request, recorder, steps)
     _check_ended_well(request, steps, loaders, recorder)
     batch_size = _actual_batch_size(loaders)
+    if loaders.batch_size is not None and batch_size != loaders.batch_size:
+        recorder.assume(
+            f"the data set holds {loaders.samples} samples, fewer than a batch of "
+            f"{loaders.batch_size}"
+        )
     return Trace(
         target=request.target,
         torch=torch.__version__.partition("+")[0],

@@ -49,16 +49,26 @@ class Tracer:
         return Traced(trace=trace, scale=self._scales[told])
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
-        """Trace once more at another batch size; None where the script has none to change."""
+        """Trace once more at another batch size; None where the script has none to change.
+
+        Another size may lead another way (an epoch ends sooner, with its validation); then one
+        nearer to the first is tried.
+        """
         if not trace.uses_device or not trace.batch_size:
             return None
-        other = max(1, trace.batch_size // 2) if trace.batch_size > 1 else 2
-        try:
-            scale = BatchScale(trace, self._trace(told, other))
-        except TraceError as error:
-            self.progress.note(f"the largest batch is not known: {error.message}")
-            return None
-        return scale if scale.is_possible else None
+        batch_size = trace.batch_size
+        for other in dict.fromkeys((batch_size // 2 or 2, batch_size * 3 // 4 or 3)):
+            try:
+                scale = BatchScale(trace, self._trace(told, other))
+            except TraceError as error:
+                self.progress.note(f"The largest batch is not known: {error.message}")
+                return None
+            if scale.is_possible:
+                return scale
+        self.progress.note(
+            "The largest batch is not known: with other batch sizes the script runs otherwise."
+        )
+        return None
 
     def _trace(self, told: str, batch_size: int | None) -> Trace:
         key = (told, batch_size)
