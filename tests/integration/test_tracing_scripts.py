@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sojourn.errors import TraceError, TraceTimeoutError, UsageError
@@ -166,7 +170,7 @@ def test_the_batch_size_can_be_overridden() -> None:
         ("import a_package_that_is_not_there", "ModuleNotFoundError"),
         ("import sys\nsys.exit(3)", "exit status 3"),
         ("import os\nos._exit(9)", "status 9"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "status -11"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
     ],
 )
 def test_a_script_that_fails_is_refused_with_its_reason(
@@ -236,3 +240,77 @@ for _ in range(3):
 def test_tied_weights_stay_one_tensor_on_the_device(tmp_path: Path) -> None:
     roles = on_a100(traced(written(tmp_path, TIED))).peak.by_role_bytes
     assert roles[Role.PARAMETERS] == roles[Role.OPTIMIZER] == 512 * 512 * 4
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "print(f'loss {loss:.4f} {loss!r}')",
+        "torch.distributions.Normal(loss, torch.ones(1, device='cuda')).rsample()",
+        "assert not torch.allclose(loss, loss)",
+        "optimizer.state['calls'] = 1",
+        "model = torch.nn.DataParallel(model.cuda()); model(torch.ones(1, 1024).cuda())",
+    ],
+)
+def test_ordinary_lines_about_values_are_traced(tmp_path: Path, line: str) -> None:
+    code = LINEAR.format(batch=4).replace(
+        'model(torch.randn(4, 1024, device="cuda")).sum().backward()',
+        f'loss = model(torch.randn(4, 1024, device="cuda")).sum()\n    loss.backward()\n    {line}',
+    )
+    assert traced(written(tmp_path, code)).steps == 2
+
+
+def test_a_script_that_catches_everything_is_ended_all_the_same(tmp_path: Path) -> None:
+    body = LINEAR.format(batch=4).partition("for _ in")
+    loop = body[2].partition("\n")[2].replace("    ", "        ")
+    code = f"{body[0]}while True:\n    try:\n{loop}    except BaseException:\n        pass\n"
+    trace = traced(written(tmp_path, code))
+    assert trace.steps == 2
+
+
+def test_code_below_python_cannot_change_the_user_s_files(tmp_path: Path) -> None:
+    kept = tmp_path / "model.pt"
+    kept.write_bytes(b"x" * 2_000_000)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    tries = (
+        "torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), 'model.pt')",
+        "torch.from_file('model.pt', shared=True, size=100, dtype=torch.uint8).fill_(1)",
+        f"__import__('posix').open({str(victim / 'a')!r}, 65, 0o600)",
+        f"__import__('os').posix_spawn('/bin/touch', ['touch', {str(victim / 'b')!r}], {{}})",
+        f"__import__('_io').open({str(victim / 'c')!r}, 'w')",
+    )
+    attempts = "".join(f"try:\n    {line}\nexcept Exception: pass\n" for line in tries)
+    code = LINEAR.format(batch=4).replace("import torch", f"import torch\n{attempts}")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "model.pt").symlink_to(kept)
+    traced(written(folder, code))
+    assert kept.read_bytes() == b"x" * 2_000_000
+    assert list(victim.iterdir()) == []
+
+
+def test_the_child_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    script = written(tmp_path, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)")
+    code = (
+        "from pathlib import Path; from sojourn.tracing.script import trace_script; "
+        "from sojourn.progress import NoProgress; "
+        f"trace_script(Path({str(script)!r}), compute_capability='8.0', timeout_s=60, "
+        "progress=NoProgress())"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    child = _wait_for_child(parent.pid)
+    parent.kill()
+    parent.wait()
+    psutil.wait_procs([child], timeout=20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def _wait_for_child(pid: int) -> psutil.Process:
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
+        for child in psutil.Process(pid).children():
+            # From then on the child has asked to end with its parent: it has begun with torch.
+            if any("torch" in mapped.path for mapped in child.memory_maps()):
+                return child
+    raise AssertionError("no child was started")

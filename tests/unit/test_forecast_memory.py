@@ -53,6 +53,7 @@ def trace_of(*events: Event, batch_size: int | None = 8) -> Trace:
         host_memory_bytes=1 * GIB,
         batch_size=batch_size,
         samples_per_epoch=100,
+        is_batch_size_known_to_loader=True,
         compute_capability="8.0",
         asked_capability=False,
         assumptions=("one",),

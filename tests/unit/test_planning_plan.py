@@ -56,6 +56,7 @@ def trace(per_sample_bytes: int, batch_size: int = 64, host_bytes: int = GIB) ->
         host_memory_bytes=host_bytes,
         batch_size=batch_size,
         samples_per_epoch=None,
+        is_batch_size_known_to_loader=True,
         compute_capability="8.0",
         asked_capability=False,
         assumptions=(),

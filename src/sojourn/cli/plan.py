@@ -19,7 +19,7 @@ from sojourn.errors import NothingFitsError, UsageError
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=1 << 20),
     help="Instead of what the script gives its DataLoaders, in samples.",
 )
 @click.option(

@@ -92,7 +92,8 @@ class Trace:
 
     `seconds` is how long tracing took; `host_memory_bytes` the child's peak resident memory;
     `batch_size` and `samples_per_epoch` are those of the loader that feeds the training loop, None
-    if there is none. `compute_capability` is what the script was told when it asked; where
+    if there is none; `is_batch_size_known_to_loader` says whether there is one whose batch size can
+    be changed. `compute_capability` is what the script was told when it asked; where
     `asked_capability` is true its answer shaped the trace, which then holds only for such cards.
     """
 
@@ -103,6 +104,7 @@ class Trace:
     host_memory_bytes: int
     batch_size: int | None
     samples_per_epoch: int | None
+    is_batch_size_known_to_loader: bool
     compute_capability: str
     asked_capability: bool
     assumptions: tuple[str, ...]

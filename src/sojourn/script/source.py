@@ -126,7 +126,7 @@ def _without_future(lines: Iterable[str], found: list[str]) -> Iterable[str]:
 def _code_cells(path: Path) -> list[str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TraceError(
             f"{path.name} is not a notebook: its JSON is broken ({error}).",
             remedy="Open it in Colab or Jupyter, save it again, and try the saved file.",
@@ -171,7 +171,7 @@ def _check_compiles(source: ScriptSource) -> None:
             f"{source.label(line)} is not valid Python: {error.msg}: `{text}`.",
             remedy="Mend that line, run the script once by hand, and try again.",
         ) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise TraceError(
             f"{source.path.name} cannot be compiled: {error}.",
             remedy="Look for null bytes or extremely deep nesting in the file.",

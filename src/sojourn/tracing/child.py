@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
+from sojourn.script.confine import confine_writes, end_with_parent
 from sojourn.script.source import ScriptSource, read_source
 from sojourn.tracing.request import Answer, Request, read_request
 
@@ -31,11 +33,17 @@ _KIB = 1024
 
 def main(request_file: str) -> None:
     """Trace the script that the request names and write the answer."""
+    end_with_parent(signal.SIGKILL)
     request = read_request(Path(request_file))
+    # Before torch is there with its threads, which would stay unconfined.
+    confine_writes([Path(request.writable)])
     try:
-        answer = Answer(trace=dump_trace(_trace(request)))
+        _finish(request, Answer(trace=dump_trace(_trace(request))))
     except SojournError as error:
-        answer = Answer(message=error.message, remedy=error.remedy)
+        _finish(request, Answer(message=error.message, remedy=error.remedy))
+
+
+def _finish(request: Request, answer: Answer) -> None:
     answer.write(Path(request.answer))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -63,8 +71,22 @@ def _trace(request: Request) -> Trace:
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
     install_hooks(recorder, steps, loaders)
     _prepare_surroundings(request, source, recorder)
+
+    def result() -> Trace:
+        return _result(request, steps, loaders, recorder, time.monotonic() - started)
+
+    # A script that catches everything goes on past the end; it is ended on the spot then.
+    steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
     with mode:
         _run(source, request, recorder, steps)
+    return result()
+
+
+def _result(
+    request: Request, steps: Steps, loaders: Loaders, recorder: Recorder, seconds: float
+) -> Trace:
+    import torch
+
     _check_ended_well(request, steps, loaders, recorder)
     batch_size = _actual_batch_size(loaders)
     if loaders.batch_size is not None and batch_size != loaders.batch_size:
@@ -76,10 +98,11 @@ def _trace(request: Request) -> Trace:
         target=request.target,
         torch=torch.__version__.partition("+")[0],
         steps=steps.count,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(seconds, 3),
         host_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB,
         batch_size=batch_size,
         samples_per_epoch=loaders.samples,
+        is_batch_size_known_to_loader=loaders.batch_size is not None,
         compute_capability=request.compute_capability,
         asked_capability=recorder.asked_capability,
         assumptions=tuple(recorder.assumptions),
@@ -140,7 +163,7 @@ def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Step
         exec(source.compiled(), module)  # noqa: S102 - running the user's own script is the job
     except StopTrace:
         pass
-    except SojournError:
+    except (SojournError, GeneratorExit):
         raise
     except SystemExit as ending:
         if steps.count == 0 and ending.code not in {None, 0}:
@@ -150,7 +173,7 @@ def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Step
                 remedy="Give the script the arguments it needs after `--`: "
                 f"sojourn plan {request.target} -- ARGS.",
             ) from ending
-    except Exception as error:
+    except BaseException as error:
         traceback.print_exc()
         if steps.count:
             recorder.assume(f"the script failed after {steps.count} steps: {_brief(error)}")
@@ -158,7 +181,7 @@ def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Step
         raise _failure(error, source, request) from error
 
 
-def _failure(error: Exception, source: ScriptSource, request: Request) -> TraceError:
+def _failure(error: BaseException, source: ScriptSource, request: Request) -> TraceError:
     label = _labeller(source, Path(request.folder))
     frames = [label(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
     line = next((name for name in reversed(frames) if name), request.target)
@@ -178,8 +201,8 @@ def _failure(error: Exception, source: ScriptSource, request: Request) -> TraceE
     return TraceError(message, remedy=remedy)
 
 
-def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
+def _brief(error: BaseException) -> str:
+    text = " ".join(str(error).encode("utf-8", "replace").decode().split())
     limit = 300
     return f"{type(error).__name__}: {text[:limit]}{'…' if len(text) > limit else ''}"
 

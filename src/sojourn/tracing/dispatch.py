@@ -36,6 +36,14 @@ _REMEMBERED_ELEMENTS = 1 << 20
 _TO_HOST = {"_to_copy", "empty_like", "zeros_like", "ones_like", "rand_like", "randn_like"}
 
 
+def _format(tensor: Any, specification: str) -> str:
+    return format(tensor.item() if tensor.dim() == 0 else repr(tensor), specification)
+
+
+# torch formats one number as a number, but knows no fake ones: f"{loss:.4f}" would fail.
+FakeTensor.__format__ = _format  # type: ignore[method-assign]
+
+
 def is_on_device(device: Any) -> bool:
     """Whether a device argument means the CUDA device. A bare number does, as in torch."""
     if device is None:
@@ -83,7 +91,7 @@ class FakeCudaMode(TorchDispatchMode):
         """Make up what comes back to the host. Returns whether it did, and the value."""
         first: Any = args[0] if args else None
         known = getattr(first, "host_copy", None)
-        if name in {"_local_scalar_dense", "equal", "is_nonzero"}:
+        if name in {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}:
             return True, self._read_value(name, first, known)
         if name == "copy_" and not isinstance(first, FakeTensor):
             return True, first

@@ -21,7 +21,7 @@ from sojourn.tracing.kernels import mark_parameters
 from sojourn.tracing.moves import ModuleMoves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sojourn.tracing.recorder import Recorder
 
@@ -41,11 +41,24 @@ class Steps:
     wanted: int
     taken: dict[int, int] = field(default_factory=dict)
     known: dict[int, Any] = field(default_factory=dict)
+    when_ignored: Callable[[], None] = lambda: None
+    is_stopped: bool = False
 
     @property
     def count(self) -> int:
         """Steps of the optimizer that stepped most."""
         return max(self.taken.values(), default=0)
+
+    def stop(self, recorder: Recorder) -> None:
+        """End the script; if it went on after the first time, without asking it again.
+
+        Raises:
+            StopTrace: the first time.
+        """
+        if self.is_stopped:
+            self.when_ignored()
+        self.is_stopped = recorder.is_closed = True
+        raise StopTrace
 
     def is_enough(self) -> bool:
         """Whether each optimizer that was made has stepped often enough, or one far too often."""
@@ -93,14 +106,17 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
 
     def after(optimizer: Any, *_: Any) -> None:
         for state in optimizer.state.values():
-            for value in state.values():
+            # Users' own optimizers may keep plain values there.
+            for value in state.values() if isinstance(state, dict) else (state,):
                 if isinstance(value, torch.Tensor):
                     recorder.mark(value, Role.OPTIMIZER)
         recorder.phase = Phase.FORWARD
+        if steps.is_stopped:
+            steps.stop(recorder)
         steps.known.setdefault(id(optimizer), optimizer)
         steps.taken[id(optimizer)] = steps.taken.get(id(optimizer), 0) + 1
         if steps.is_enough():
-            raise StopTrace
+            steps.stop(recorder)
 
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     register_optimizer_step_pre_hook(before)
@@ -228,6 +244,12 @@ def _neutralise(recorder: Recorder) -> None:
     ]
     for holder, name, value in replacements:
         setattr(holder, name, value)
+    # Made-up truth values would fail the arguments' validation.
+    torch.distributions.Distribution.set_default_validate_args(False)
+    # With one card it calls the module; taking the batch apart needs a CUDA build.
+    torch.nn.DataParallel.forward = (  # type: ignore[method-assign]
+        lambda self, *inputs, **kwargs: self.module(*inputs, **kwargs)
+    )
     # The fused inference path of nn.TransformerEncoder has no shape rule.
     torch.backends.mha.set_fastpath_enabled(False)
 

@@ -31,6 +31,7 @@ class Recorder:
         self.phase = Phase.SETUP
         self.assumptions: list[str] = []
         self.asked_capability = False
+        self.is_closed = False
         self._label = label
         self._events: list[Event] = []
         self._roles: dict[int, Role] = {}
@@ -60,7 +61,7 @@ class Recorder:
         """A storage exists on the device; it is written down the first time it is seen."""
         key = storage._cdata  # noqa: SLF001 - torch's own identity of a storage
         with self._lock:
-            if key in self._blocks:
+            if key in self._blocks or self.is_closed:
                 return
             block = self._next_block
             self._next_block += 1
@@ -84,7 +85,7 @@ class Recorder:
     def _drop(self, key: int, _reference: Any) -> None:
         with self._lock:
             known = self._blocks.pop(key, None)
-            if known is not None:
+            if known is not None and not self.is_closed:
                 self._events.append(Free(block=known[0]))
 
     def run(
@@ -98,6 +99,8 @@ class Recorder:
     ) -> None:
         """A kernel with workspace of its own runs on `tensor` and `weight`."""
         with self._lock:
+            if self.is_closed:
+                return
             phase = self._phase_now()
             thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
             self._events.append(

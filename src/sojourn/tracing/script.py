@@ -133,10 +133,10 @@ def _ask_child(request: Request, scratch: Path, output_file: Path, timeout_s: fl
     answer = read_answer(Path(request.answer))
     if answer is None:
         raise TraceError(
-            f"{request.target} ended its process (status {status}) before an answer was there.\n"
-            + _tail(output_file),
-            remedy="A crash while importing often means too little memory or a package that does "
-            "not match torch.",
+            f"{request.target} ended its own process ({_ending(status)}) before it was traced."
+            f"{_tail(output_file)}",
+            remedy="If the script does not do so on purpose: a crash often means too little memory "
+            "(SIGKILL) or a package that does not match torch (SIGSEGV).",
         )
     if answer.trace is None:
         raise TraceError(answer.message, remedy=answer.remedy)
@@ -150,6 +150,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
+def _ending(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
 def _tail(output_file: Path) -> str:
     lines = output_file.read_text("utf-8", "replace").splitlines()
-    return "\n".join(lines[-_OUTPUT_TAIL_LINES:])
+    return (
+        "".join(f"\n  {line}" for line in ["It printed last:", *lines[-_OUTPUT_TAIL_LINES:]])
+        if lines
+        else ""
+    )

@@ -56,6 +56,9 @@ class Tracer:
         """
         if not trace.uses_device or not trace.batch_size:
             return None
+        if not trace.is_batch_size_known_to_loader:
+            self.progress.note("The largest batch is not known: no DataLoader makes the batches.")
+            return None
         batch_size = trace.batch_size
         for other in dict.fromkeys((batch_size // 2 or 2, batch_size * 3 // 4 or 3)):
             try:
