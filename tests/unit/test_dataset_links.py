@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sojourn.dataset.links import leads_outside
+from sojourn.dataset.links import destination, leads_outside
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,16 @@ def test_links_on_the_way_are_followed() -> None:
 def test_loops_lead_nowhere() -> None:
     assert not leads_outside("a", {"a": "b", "b": "a"})
     assert not leads_outside("a", {"a": "a/a/a/a"})
+
+
+def test_a_destination_is_where_all_links_are_followed() -> None:
+    links = {"d/a": "../b", "b": "e", "loop": "loop", "out": "../x", "top": "d/.."}
+    assert destination("d/a", links) == "e"
+    assert destination("d/a/c", links) == "e/c"
+    assert destination("d", links) == "d"
+    assert destination("top", links) == ""
+    assert destination("loop", links) is None
+    assert destination("out", links) is None
 
 
 _target = st.lists(st.sampled_from(["..", ".", "a", "b", "d", "d/e"]), min_size=1, max_size=4)

@@ -46,6 +46,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory(folder: Path) -> ObjectStore:
+    return _pushed(folder)
+
+
+def _pushed(folder: Path) -> ObjectStore:
     store = open_memory()
     now = datetime(2026, 1, 2, tzinfo=UTC)
     push_folder(folder, store, message="", now=now, progress=NoProgress(), sizes=SIZES)
@@ -64,7 +68,7 @@ def dataset(memory: ObjectStore) -> Dataset:
 def test_opening_reads_the_manifest_and_nothing_else(memory: ObjectStore) -> None:
     store = FaultyStore(memory)
     opened = _open(store)
-    assert len(opened.files()) == 67
+    assert len(opened.files()) == 68
     assert opened.members("table.csv")[0].rows == 3
     assert store.calls == [("get", "sojourn.json")]
 
@@ -76,6 +80,7 @@ def test_every_file_is_read_as_it_was(dataset: Dataset, folder: Path) -> None:
 
 def test_globs_name_files(dataset: Dataset) -> None:
     assert dataset.files("*.csv") == ["nothing.csv", "table.csv"]
+    assert dataset.files("l*") == ["large.bin", "lines.jsonl", "link"]
     assert dataset.files("test/C/0*.csv") == [f"test/C/0{digit}.csv" for digit in range(10)]
     assert dataset.files("no/*") == []
 
@@ -133,9 +138,35 @@ def test_arguments_go_to_the_library_that_reads(dataset: Dataset) -> None:
 def test_a_name_that_is_not_there_tells_near_ones(dataset: Dataset) -> None:
     with pytest.raises(UsageError, match=r"test/C/01\.csv"):
         dataset.read("test/C/001.csv")
-    for no_file in ("test", "link", "../table.csv"):
+    for no_file in ("test", "../table.csv"):
         with pytest.raises(UsageError, match="There is no file"):
             dataset.read_bytes(no_file)
+
+
+def test_a_link_is_read_as_the_file_that_it_leads_to(folder: Path) -> None:
+    (folder / "test" / "first.csv").symlink_to("C/00.csv")
+    (folder / "test" / "again.csv").symlink_to("here/../first.csv")
+    (folder / "test" / "here").symlink_to("C")
+    dataset = _open(_pushed(folder))
+    names = ["test/again.csv", "test/first.csv"]
+    assert dataset.files("test/*.csv") == names
+    for name in names:
+        assert dataset.read_bytes(name) == (folder / "test" / "C" / "00.csv").read_bytes()
+        assert dataset.read(name).equals(pd.read_csv(folder / "test" / "C" / "00.csv"))
+    assert [name for name, _ in dataset.read_many("test/**/*.csv")] == [
+        *(f"test/C/{number:02}.csv" for number in range(60)),
+        *names,
+    ]
+    assert repr(dataset).startswith(f"<Dataset memory:// {dataset.revision}: 67 files, ")
+
+
+@pytest.mark.parametrize("target", ["test/C", "nothing/there", "astray.csv", "."])
+def test_a_link_to_no_file_is_told(folder: Path, target: str) -> None:
+    (folder / "astray.csv").symlink_to(target)
+    dataset = _open(_pushed(folder))
+    assert dataset.files("astray.csv") == []
+    with pytest.raises(UsageError, match=f"'astray.csv' .* is a link to '{target}', .* no file"):
+        dataset.read("astray.csv")
 
 
 def test_what_is_no_table_says_how_to_have_it(dataset: Dataset) -> None:

@@ -11,13 +11,14 @@ from sojourn.dataset.caching import FrameCache
 from sojourn.dataset.formats import parse_table
 from sojourn.dataset.frames import FrameSource, Layout, check_digest
 from sojourn.dataset.globs import near, select
+from sojourn.dataset.links import destination
 from sojourn.dataset.pull import PullReport, pull_manifest
 from sojourn.errors import UsageError
 from sojourn.progress import NoProgress
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from sojourn.dataset.formats import Library
@@ -37,7 +38,8 @@ class Dataset:
     """One revision of a data set. Get one with `sojourn.open(address)`.
 
     Names are paths relative to the folder that was pushed. In globs `*` stays within a folder and
-    `**` crosses folders. Everything that is returned has been checked against its digest.
+    `**` crosses folders. A link to a file is read as that file. Everything that is returned has
+    been checked against its digest.
     """
 
     def __init__(self, manifest: Manifest, store: Store) -> None:
@@ -45,7 +47,8 @@ class Dataset:
         self._store = store
         self._layout = Layout(manifest)
         self._frames = FrameCache(FrameSource(store, manifest, self._layout), keep=_FRAMES_KEPT)
-        self._files = {member.path: member for member in manifest.files}
+        self._links = {m.path: m.target for m in manifest.members if m.target is not None}
+        self._files = _files_by_name(manifest, self._links)
 
     @property
     def url(self) -> str:
@@ -58,7 +61,10 @@ class Dataset:
         return self.manifest.revision
 
     def files(self, glob: str = "**") -> list[str]:
-        """Return the names of the files that a glob names, in order; none if it names none."""
+        """Return the names of the files that a glob names, in order; none if it names none.
+
+        Links to files are among them.
+        """
         try:
             return select(list(self._files), (glob,))
         except UsageError:
@@ -78,7 +84,7 @@ class Dataset:
         """Return a file's bytes.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: there is no such file, or it is a link that leads to none.
             IntegrityError: the store holds something else than was pushed.
         """
         member = self._member(name)
@@ -167,15 +173,30 @@ class Dataset:
 
     def __repr__(self) -> str:
         size = format_bytes(self.manifest.raw_bytes)
-        return f"<Dataset {self.url} {self.revision}: {len(self._files)} files, {size}>"
+        return f"<Dataset {self.url} {self.revision}: {len(self.manifest.files)} files, {size}>"
 
     def _member(self, name: str) -> Member:
         member = self._files.get(name)
+        if member is None and name in self._links:
+            raise UsageError(
+                f"{name!r} in {self.url} is a link to {self._links[name]!r}, which is no file of "
+                "the data set.",
+                remedy="If that is a folder, name the files in it: `sojourn ls` lists them. "
+                "If nothing is there, mend the link and push again.",
+            )
         if member is None:
             raise UsageError(
                 f"There is no file {name!r} in {self.url}.", remedy=near(name, list(self._files))
             )
         return member
+
+
+def _files_by_name(manifest: Manifest, links: Mapping[str, str]) -> dict[str, Member]:
+    """Return the file that each name stands for: its own, or the one that a link leads to."""
+    files = {member.path: member for member in manifest.files}
+    paths = [member.path for member in manifest.members]
+    ends = [destination(path, links) if path in links else path for path in paths]
+    return {path: files[end] for path, end in zip(paths, ends, strict=True) if end in files}
 
 
 class _FramesAhead:

@@ -1,7 +1,8 @@
-"""Links stay inside of the folder: the one rule, for what is pushed and for what is pulled."""
+"""Where links lead. They stay inside of the folder, when pushed and when pulled."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
 
 # As many as Linux follows before it gives up (path_resolution(7)).
 _MOST_FOLLOWED = 40
+
+
+class _Astray(Enum):
+    OUTSIDE = "outside"
+    LOOP = "loop"
 
 
 def leads_outside(path: str, links: Mapping[str, str]) -> bool:
@@ -21,6 +27,26 @@ def leads_outside(path: str, links: Mapping[str, str]) -> bool:
         path: A link, relative to the folder.
         links: Every link in the folder, and its target.
     """
+    return _walk(path, links) is _Astray.OUTSIDE
+
+
+def destination(path: str, links: Mapping[str, str]) -> str | None:
+    """Return where a path ends when all links on the way are followed.
+
+    What is there, if anything, is not asked. The folder itself is "".
+
+    Args:
+        path: Relative to the folder.
+        links: Every link in the folder, and its target.
+
+    Returns:
+        A path without links in it; None if it leads out of the folder, or in a circle.
+    """
+    end = _walk(path, links)
+    return end if isinstance(end, str) else None
+
+
+def _walk(path: str, links: Mapping[str, str]) -> str | _Astray:
     walked: list[str] = []
     ahead = path.split("/")[::-1]
     followed = 0
@@ -30,7 +56,7 @@ def leads_outside(path: str, links: Mapping[str, str]) -> bool:
             continue
         if part == "..":
             if not walked:
-                return True
+                return _Astray.OUTSIDE
             walked.pop()
             continue
         walked.append(part)
@@ -39,9 +65,9 @@ def leads_outside(path: str, links: Mapping[str, str]) -> bool:
             continue
         followed += 1
         if target.startswith("/"):
-            return True
+            return _Astray.OUTSIDE
         if followed > _MOST_FOLLOWED:
-            return False
+            return _Astray.LOOP
         walked.pop()
         ahead.extend(target.split("/")[::-1])
-    return False
+    return "/".join(walked)
