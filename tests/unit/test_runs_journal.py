@@ -107,7 +107,8 @@ def test_every_entry_is_on_the_disk_when_append_returns(
         (["--api-key", "abc", "x"], ["--api-key", "***", "x"]),
         (["--token=abc"], ["--token=***"]),
         (["-p", "--hf_token", "abc"], ["-p", "--hf_token", "***"]),
-        (["--password", "--other", "x"], ["--password", "--other", "x"]),
+        (["--api-key", "--canary", "x"], ["--api-key", "***", "x"]),
+        (["--use-auth", "--api-key", "CANARY"], ["--use-auth", "***", "***"]),
         (["hf_abcdefghijklmnop"], ["***"]),
         (["--x=sk-abcdefgh12345678"], ["--x=***"]),
         (["WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567"], ["WANDB_API_KEY=***"]),
@@ -117,6 +118,47 @@ def test_every_entry_is_on_the_disk_when_append_returns(
 )
 def test_what_looks_like_a_key_is_hidden(given_args: list[str], shown: list[str]) -> None:
     assert redact_arguments(given_args) == tuple(shown)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"--{name} CANARY" for name in ("apiToken", "HFTOKEN", "HFToken", "secrets", "tokens")),
+        *(f"--{name} CANARY" for name in ("pass", "passphrase", "cookie", "headers", "OPENAIKEY")),
+        "--accessToken=CANARY",
+        "--header=Authorization: Bearer CANARY",
+        "--headers|Authorization: Bearer CANARY",
+        "--x|Bearer CANARY",
+        '--config|{"lr": 1, "api_key":"CANARY"}',
+        '--config|{\\"apiKey\\": \\"CANARY\\"}',
+        "api_key:CANARY",
+        "--command|train --api-key CANARY",
+        "--db=postgres://u:CANARY@h/x",
+        "--db=postgres://u:CAN/CANARY@h/x",
+        "--db=u:CANARY@h/x",
+        "--url=https://u:CANARY@h",
+        "--stores=s3://a/b,s3://u:CANARY@h/c",
+        "--url=https://h/x?sig=CANARY",
+        "--notify|https://hooks.slack.com/services/T0/B0/CANARY",
+        "--keys=a,hf_abcdefghCANARY",
+        "--files=a,hf_abcdefghCANARY",
+    ],
+)
+def test_no_key_stays_in_what_is_shown(line: str) -> None:
+    arguments = line.split("|") if "|" in line else line.split(" ", 1)
+    assert "CANARY" not in " ".join(redact_arguments(arguments))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--tokenizer bert --max-tokens 512 --maxTokens=512 --num_tokens:5 --keyframes 3",
+        "--authors x --monkey y --path data/a --model=org/name:tag --pad-token-id 0",
+        "s3://bucket/a@b --url=https://example.org/a/b",
+    ],
+)
+def test_what_is_no_key_stays_readable(line: str) -> None:
+    assert redact_arguments(line.split()) == tuple(line.split())
 
 
 @pytest.mark.parametrize(
