@@ -314,3 +314,15 @@ def _wait_for_child(pid: int) -> psutil.Process:
             if any("torch" in mapped.path for mapped in child.memory_maps()):
                 return child
     raise AssertionError("no child was started")
+
+
+def test_a_loader_s_positional_arguments_keep_their_meaning(tmp_path: Path) -> None:
+    collate = "lambda rows: torch.ones(len(rows), 1024)"
+    loader = f"DataLoader(list(range(90)), 9, False, None, None, 2, {collate})"
+    code = LINEAR.replace("for _ in range(10):", f"for x in {loader}:").replace(
+        'torch.randn({batch}, 1024, device="cuda")', "x.cuda()"
+    )
+    code = code.replace("import torch", "import torch\nfrom torch.utils.data import DataLoader")
+    trace = traced(written(tmp_path, code))
+    assert (trace.batch_size, trace.samples_per_epoch) == (9, 90)
+    assert traced(tmp_path / "train.py", batch_size=3).batch_size == 3

@@ -7,6 +7,7 @@ optimizers have stepped often enough.
 from __future__ import annotations
 
 import functools
+import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # One optimizer may step this often while others (a critic's many steps for one of its generator)
 # have not come to their turn yet.
 _MOST_STEPS_OF_ONE = 12
+# Arguments of a DataLoader that only make sense with workers.
+_FOR_WORKERS = ("prefetch_factor", "persistent_workers", "multiprocessing_context", "timeout")
 
 
 class StopTrace(BaseException):
@@ -105,11 +108,7 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
                 recorder.mark(parameter.grad, Role.GRADIENTS)
 
     def after(optimizer: Any, *_: Any) -> None:
-        for state in optimizer.state.values():
-            # Users' own optimizers may keep plain values there.
-            for value in state.values() if isinstance(state, dict) else (state,):
-                if isinstance(value, torch.Tensor):
-                    recorder.mark(value, Role.OPTIMIZER)
+        _mark_state(recorder, optimizer)
         recorder.phase = Phase.FORWARD
         if steps.is_stopped:
             steps.stop(recorder)
@@ -121,6 +120,14 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     register_optimizer_step_pre_hook(before)
     register_optimizer_step_post_hook(after)
+
+
+def _mark_state(recorder: Recorder, optimizer: Any) -> None:
+    for state in optimizer.state.values():
+        # Users' own optimizers may keep plain values there.
+        for value in state.values() if isinstance(state, dict) else (state,):
+            if isinstance(value, torch.Tensor):
+                recorder.mark(value, Role.OPTIMIZER)
 
 
 def _parameters(optimizer: Any) -> Iterator[Any]:
@@ -174,21 +181,19 @@ def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
     loader_class = torch.utils.data.DataLoader
     made, iterate = loader_class.__init__, loader_class.__iter__
 
+    signature = inspect.signature(made)
+
     @functools.wraps(made)
-    def init(self: Any, dataset: Any, batch_size: Any = 1, *args: Any, **kwargs: Any) -> None:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs).arguments
+        given.update(given.pop("kwargs", {}))
+        del given["self"]
         # Workers would be forked with the device's stand-ins inside; batches are the same without.
-        kwargs |= {"num_workers": 0, "pin_memory": False}
-        for name in ("prefetch_factor", "persistent_workers", "multiprocessing_context"):
-            kwargs.pop(name, None)
-        sampler = kwargs.get("batch_sampler")
+        for name in ("num_workers", "pin_memory", *_FOR_WORKERS):
+            given.pop(name, None)
         if loaders.override is not None:
-            if sampler is not None and hasattr(sampler, "batch_size"):
-                sampler.batch_size = loaders.override
-                loaders.overridden = True
-            elif sampler is None and batch_size is not None:
-                batch_size = loaders.override
-                loaders.overridden = True
-        made(self, dataset, batch_size, *args[:3], **kwargs)
+            _override_batch_size(given, loaders)
+        made(self, **given)
 
     @functools.wraps(iterate)
     def iterating(self: Any) -> Any:
@@ -198,6 +203,17 @@ def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
 
     loader_class.__init__ = init  # type: ignore[method-assign]
     loader_class.__iter__ = iterating  # type: ignore[method-assign]
+
+
+def _override_batch_size(given: dict[str, Any], loaders: Loaders) -> None:
+    sampler = given.get("batch_sampler")
+    if sampler is None and given.get("batch_size", 1) is not None:
+        given["batch_size"] = loaders.override
+    elif sampler is not None and hasattr(sampler, "batch_size"):
+        sampler.batch_size = loaders.override
+    else:
+        return
+    loaders.overridden = True
 
 
 def _sizes(loader: Any) -> tuple[int | None, int | None]:
