@@ -1,4 +1,5 @@
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow.csv
 import pytest
 
 from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.formats import _module
+from sojourn.dataset.formats import Library, _module
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
@@ -174,6 +175,81 @@ def test_what_is_no_table_says_how_to_have_it(dataset: Dataset) -> None:
         dataset.read("notes.txt")
     with pytest.raises(UsageError, match="'pandas', 'polars' or 'arrow'"):
         dataset.read("table.csv", as_="numpy")  # type: ignore[arg-type]
+
+
+KOREAN = "t,p\n1,높음\n"
+# Without it Arrow takes what is not UTF-8 as bytes.
+TEXT = pyarrow.csv.ConvertOptions(column_types={"p": pa.string()})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ({}, '`read(name, encoding="cp949")`'),
+        ({"as_": "polars"}, '`read(name, as_="polars", encoding="cp949")`'),
+        (
+            {"as_": "arrow", "convert_options": TEXT},
+            '`read(name, as_="arrow", read_options=pyarrow.csv.ReadOptions(encoding="cp949"))`',
+        ),
+    ],
+)
+def test_a_table_in_another_encoding_is_named_with_the_remedy(
+    folder: Path, arguments: dict[str, Any], remedy: str
+) -> None:
+    (folder / "test" / "korean.csv").write_bytes(KOREAN.encode("cp949"))
+    dataset = _open(_pushed(folder))
+    with pytest.raises(UsageError, match=r"'test/korean\.csv' cannot be read") as caught:
+        list(dataset.read_many("test/*.csv", **arguments))
+    assert remedy in caught.value.remedy
+    named: dict[str, Any] = {"encoding": "cp949"}
+    if arguments.get("as_") == "arrow":
+        named = {"read_options": pyarrow.csv.ReadOptions(encoding="cp949")}
+    assert str(dataset.read("test/korean.csv", **arguments, **named)["p"][0]) == "높음"
+
+
+def test_a_table_in_utf_16_is_told_from_one_in_cp949(folder: Path) -> None:
+    (folder / "wide.csv").write_text(KOREAN, encoding="utf-16")
+    dataset = _open(_pushed(folder))
+    with pytest.raises(UsageError, match=r'encoding="utf-16"'):
+        dataset.read("wide.csv")
+    assert dataset.read("wide.csv", encoding="utf-16")["p"].tolist() == ["높음"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("broken.csv", b""),
+        ("broken.csv", b"a,b\n1,2\n1,2,3,4\n"),
+        ("broken.parquet", b"PAR1 and nothing of the kind"),
+        ("broken.parquet", b""),
+        ("broken.jsonl", b'{"a": 1}\n{"a": '),
+    ],
+)
+def test_what_a_library_cannot_read_is_named(
+    folder: Path, library: Library, name: str, content: bytes
+) -> None:
+    (folder / name).write_bytes(content)
+    dataset = _open(_pushed(folder))
+    with pytest.raises(UsageError, match=rf"'{re.escape(name)}' cannot be read: \S") as caught:
+        list(dataset.read_many(name, as_=library))
+    assert "\n" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_json_lines_that_are_not_utf_8_say_so(folder: Path) -> None:
+    (folder / "korean.jsonl").write_bytes('{"a": "높음"}\n'.encode("cp949"))
+    dataset = _open(_pushed(folder))
+    with pytest.raises(UsageError, match='encoding="cp949"'):
+        dataset.read("korean.jsonl")
+    assert dataset.read("korean.jsonl", encoding="cp949")["a"].tolist() == ["높음"]
+    with pytest.raises(UsageError, match="convert it"):
+        dataset.read("korean.jsonl", as_="polars")
+
+
+def test_arguments_that_do_not_fit_a_file_name_it(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"'test/C/00\.csv' cannot be read: .*nowhere"):
+        next(dataset.read_many("test/C/*.csv", usecols=["nowhere"]))
 
 
 def test_a_library_that_is_missing_says_how_to_get_it() -> None:

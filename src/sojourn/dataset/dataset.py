@@ -113,7 +113,7 @@ class Dataset:
             **arguments: For the library's own reader of that kind of file.
 
         Raises:
-            UsageError: there is no such file, or it is no table.
+            UsageError: there is no such file, it is no table, or the library cannot read it.
             MissingPackageError: the library is not installed.
             IntegrityError: the store holds something else than was pushed.
         """
@@ -128,7 +128,7 @@ class Dataset:
         many there are.
 
         Raises:
-            UsageError: the glob names nothing.
+            UsageError: the glob names nothing, or a file cannot be read; it is named.
         """
         names = select(list(self._files), (glob,))
         ahead = _FramesAhead(self._frames, self._layout, [self._files[name] for name in names])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -24,6 +25,8 @@ _KINDS = {
     ".ndjson": "json lines",
 }
 
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[str, Any]) -> Any:
     """Return the table in a file's bytes.
@@ -35,7 +38,8 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
         arguments: Handed to the library's reader.
 
     Raises:
-        UsageError: the name says nothing of a table, or there is no such library.
+        UsageError: the name says nothing of a table, there is no such library, or it makes no
+            table of these bytes with these arguments.
         MissingPackageError: the library is not installed.
     """
     kind = _KINDS.get(name[name.rfind(".") :].lower()) if "." in name else None
@@ -49,7 +53,43 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
             f"as_={library!r} is no kind of table.", remedy="Write 'pandas', 'polars' or 'arrow'."
         )
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
-    return readers[library](kind, data, dict(arguments))
+    try:
+        return readers[library](kind, data, dict(arguments))
+    except (ValueError, OSError) as error:  # what parsers raise; the bytes are all in memory
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UsageError(
+            f"{name!r} cannot be read: {reason.rstrip('.')}.",
+            remedy=_remedy(kind, data, library, arguments),
+        ) from error
+
+
+def _remedy(kind: str, data: bytes, library: Library, arguments: Mapping[str, Any]) -> str:
+    if kind == "parquet" or "encoding" in arguments or _is_utf8(data):
+        return (
+            "Look at it with `read_bytes(name)`, and give the arguments for the library's reader "
+            "that fit it."
+        )
+    encoding = "utf-16" if data.startswith(_UTF16_MARKS) else "cp949"
+    says_so = {
+        "pandas": f'encoding="{encoding}"',
+        "polars": f'as_="polars", encoding="{encoding}"',
+        "arrow": f'as_="arrow", read_options=pyarrow.csv.ReadOptions(encoding="{encoding}")',
+    }
+    if kind == "json lines" and library != "pandas":
+        return "It is not in UTF-8, which it must be: convert it, and push again."
+    common = ", as Korean Excel exports are" if encoding == "cp949" else ""
+    return (
+        f"It is not in UTF-8. Name its encoding: `read(name, {says_so[library]})` "
+        f"if it is in {encoding}{common}."
+    )
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _module(name: str, *, install: str) -> Any:
@@ -91,13 +131,17 @@ def _always_exact(pandas_version: str) -> bool:
 
 def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
     polars = _module("polars", install="polars")
-    if kind == "parquet":
-        return polars.read_parquet(io.BytesIO(data), **arguments)
-    if kind == "json lines":
-        return polars.read_ndjson(data, **arguments)
-    if kind == "tsv":
-        arguments.setdefault("separator", "\t")
-    return polars.read_csv(data, **arguments)
+    try:
+        if kind == "parquet":
+            return polars.read_parquet(io.BytesIO(data), **arguments)
+        if kind == "json lines":
+            return polars.read_ndjson(data, **arguments)
+        if kind == "tsv":
+            arguments.setdefault("separator", "\t")
+        return polars.read_csv(data, **arguments)
+    except polars.exceptions.PolarsError as error:
+        # The other libraries' errors are ValueErrors already.
+        raise ValueError(str(error)) from error
 
 
 def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
