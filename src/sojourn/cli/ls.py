@@ -10,7 +10,11 @@ from sojourn.cli._options import Output, common_options
 @click.command()
 @click.argument("store")
 @click.argument("glob", metavar="[GLOB]", required=False)
-@click.option("--revision", metavar="R", help="An earlier revision instead of the newest.")
+@click.option(
+    "--revision",
+    metavar="R",
+    help="An earlier revision instead of the newest: its digits, or the first 4 or more of them.",
+)
 @common_options
 def command(output: Output, *, store: str, glob: str | None, revision: str | None) -> None:
     """List the data set in STORE: sizes, and rows and columns of CSV and TSV files.

@@ -11,9 +11,13 @@ from sojourn.cli._options import Output, common_options
 
 @click.command()
 @click.argument("store")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path())
 @click.option("--include", multiple=True, metavar="GLOB", help="Only what GLOB names; repeatable.")
-@click.option("--revision", metavar="R", help="An earlier revision instead of the newest.")
+@click.option(
+    "--revision",
+    metavar="R",
+    help="An earlier revision instead of the newest: its digits, or the first 4 or more of them.",
+)
 @common_options
 def command(
     output: Output,

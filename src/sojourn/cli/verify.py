@@ -11,8 +11,12 @@ from sojourn.cli._options import Output, common_options
 
 @click.command()
 @click.argument("store")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--revision", metavar="R", help="An earlier revision instead of the newest.")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path())
+@click.option(
+    "--revision",
+    metavar="R",
+    help="An earlier revision instead of the newest: its digits, or the first 4 or more of them.",
+)
 @common_options
 def command(output: Output, *, store: str, folder: Path | None, revision: str | None) -> int | None:
     """Check every digest of the data set in STORE; or of the folder DIR against it.

@@ -16,10 +16,16 @@ from sojourn.dataset.readme import README
 from sojourn.errors import IntegrityError, ObjectNotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sojourn.dataset.manifest import Manifest
     from sojourn.stores.base import Store
 
-_MOST_REVISIONS_NAMED = 5
+_FEWEST_DIGITS = 4
+_MOST_REVISIONS_NAMED = 10
+# A manifest may be large; who mistyped a revision does not wait for a hundred of them.
+_MOST_STEPS_BACK = 20
+_LONGEST_MESSAGE = 60
 
 
 def find_manifest(store: Store) -> Manifest | None:
@@ -34,9 +40,13 @@ def find_manifest(store: Store) -> Manifest | None:
 def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     """Return the newest manifest, or that of a revision.
 
+    Args:
+        store: Where the data set is.
+        revision: Its digits, or the first four or more of them; the newest if None.
+
     Raises:
         ObjectNotFoundError: there is no data set.
-        UsageError: there is no such revision.
+        UsageError: there is no such revision, or several begin so.
         IntegrityError: the manifest cannot be used.
     """
     if revision is not None:
@@ -63,17 +73,33 @@ def publish(store: Store, manifest: Manifest) -> int:
     return len(README) + 2 * len(data)
 
 
-def _load_revision(store: Store, revision: str) -> Manifest:
-    where = f"{store.url}/{revision_key(revision)}"
+def _load_revision(store: Store, wanted: str) -> Manifest:
+    revision = _whole_revision(store, wanted)
     try:
-        data = store.get(revision_key(revision)) if is_revision(revision) else None
+        return _read_revision(store, revision)
     except ObjectNotFoundError:
-        data = None
-    if data is None:
+        raise _unknown(store, wanted, _revisions(store)) from None
+
+
+def _whole_revision(store: Store, wanted: str) -> str:
+    """Return the revision that begins with these digits."""
+    if is_revision(wanted):
+        return wanted
+    there = _revisions(store)
+    found = [revision for revision in there if revision.startswith(wanted)]
+    if len(wanted) < _FEWEST_DIGITS or not found:
+        raise _unknown(store, wanted, there)
+    if len(found) > 1:
         raise UsageError(
-            f"There is no revision {revision!r} in {store.url}.", remedy=_revisions_there(store)
+            f"{len(found)} revisions in {store.url} begin with {wanted!r}.",
+            remedy=f"Give more digits. {_listed(store, found)}",
         )
-    manifest = parse_manifest(data, where=where)
+    return found[0]
+
+
+def _read_revision(store: Store, revision: str) -> Manifest:
+    where = f"{store.url}/{revision_key(revision)}"
+    manifest = parse_manifest(store.get(revision_key(revision)), where=where)
     if manifest.revision != revision:
         raise IntegrityError(
             f"The manifest {where} is that of revision {manifest.revision}.",
@@ -82,11 +108,73 @@ def _load_revision(store: Store, revision: str) -> Manifest:
     return manifest
 
 
-def _revisions_there(store: Store) -> str:
-    keys = sorted(entry.key for entry in store.list(REVISIONS_PREFIX))
+def _revisions(store: Store) -> list[str]:
+    keys = [entry.key for entry in store.list(REVISIONS_PREFIX)]
     names = [key.removeprefix(REVISIONS_PREFIX).removesuffix(".json") for key in keys]
-    if not names:
-        return "It holds no revision: check the address."
-    shown = ", ".join(names[:_MOST_REVISIONS_NAMED])
-    more = len(names) - _MOST_REVISIONS_NAMED
-    return f"There are: {shown}" + (f" and {more} more." if more > 0 else ".")
+    return sorted(name for name in names if is_revision(name))
+
+
+def _unknown(store: Store, wanted: str, there: list[str]) -> UsageError:
+    why = f": that takes {_FEWEST_DIGITS} digits" if len(wanted) < _FEWEST_DIGITS else ""
+    return UsageError(
+        f"There is no revision {wanted!r} in {store.url}{why}.",
+        remedy=_listed(store, there) if there else "It holds no revision: check the address.",
+    )
+
+
+def _listed(store: Store, revisions: list[str]) -> str:
+    """Return a list of the newest of these revisions, a line each."""
+    newest = _newest(store, revisions)
+    lines = [f"\n  {m.revision}  {m.created}  {_shortened(m.message)}".rstrip() for m in newest]
+    # Those that cannot be read are named all the same, as far as there is room.
+    rest = [r for r in revisions if r not in {m.revision for m in newest}]
+    lines += [f"\n  {revision}" for revision in rest[: _MOST_REVISIONS_NAMED - len(newest)]]
+    more = len(revisions) - len(lines)
+    return "There are, newest first:" + "".join(lines) + (f"\n  and {more} more" if more else "")
+
+
+def _newest(store: Store, revisions: list[str]) -> list[Manifest]:
+    """Return the manifests of the newest of these revisions; each is one request."""
+    left = set(revisions)
+    found: list[Manifest] = []
+    following = _parents(store)
+    # Which are new is known only from each manifest, so the way back from the newest comes first;
+    # those beside it were overtaken by a push at the same time.
+    while left and len(found) < _MOST_REVISIONS_NAMED:
+        manifest = next(following, None)
+        if manifest is None:
+            break
+        if manifest.revision in left:
+            left.remove(manifest.revision)
+            found.append(manifest)
+    for revision in sorted(left)[: _MOST_REVISIONS_NAMED - len(found)]:
+        manifest = _readable(store, revision)
+        found += [manifest] if manifest else []
+    return sorted(found, key=lambda manifest: manifest.created, reverse=True)
+
+
+def _parents(store: Store) -> Iterator[Manifest]:
+    """Yield the newest manifest, the one before it, and so on while they can be read."""
+    try:
+        manifest = find_manifest(store)
+    except IntegrityError:
+        return
+    for _ in range(_MOST_STEPS_BACK):
+        if manifest is None:
+            return
+        yield manifest
+        manifest = _readable(store, manifest.parent) if manifest.parent else None
+
+
+def _readable(store: Store, revision: str) -> Manifest | None:
+    try:
+        return _read_revision(store, revision)
+    except (ObjectNotFoundError, IntegrityError):
+        return None
+
+
+def _shortened(message: str) -> str:
+    line = "".join(c if c.isprintable() else " " for c in message)
+    if len(line) <= _LONGEST_MESSAGE:
+        return line
+    return f"{line[: _LONGEST_MESSAGE - 1]}…"
