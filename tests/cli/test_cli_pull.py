@@ -54,7 +54,10 @@ def test_files_of_the_readers_own_are_told_of_and_left(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     assert _pull(store, tmp_path / "out") == 0
-    assert "1 file that the data set does not hold were left alone" in capsys.readouterr().out
+    assert "1 file that the data set does not hold was left alone." in capsys.readouterr().out
+    (tmp_path / "out" / "mine too").write_text("mine")
+    assert _pull(store, tmp_path / "out") == 0
+    assert "2 files that the data set does not hold were left alone." in capsys.readouterr().out
     assert (tmp_path / "out" / "mine").exists()
 
 

@@ -70,5 +70,14 @@ def test_a_folder_is_checked_against_the_store(
     assert f"sojourn pull {store} {folder}" in captured.err
 
 
+def test_one_file_matches(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.txt").unlink()
+    sojourn.push(folder, str(tmp_path / "one"))
+    assert _verify(tmp_path / "one") == 0
+    assert "1 file matches revision" in capsys.readouterr().out
+
+
 def test_a_folder_that_is_not_there_ends_with_2(store: Path, tmp_path: Path) -> None:
     assert _verify(store, tmp_path / "nothing") == 2

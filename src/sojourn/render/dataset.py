@@ -83,9 +83,9 @@ def pull_text(report: PullReport) -> RenderableType:
         )
     ]
     if report.other_files:
-        lines.append(
-            Text(f"{_files(report.other_files)} that the data set does not hold were left alone.")
-        )
+        were = "was" if report.other_files == 1 else "were"
+        others = f"{_files(report.other_files)} that the data set does not hold"
+        lines.append(Text(f"{others} {were} left alone."))
     return Group(*lines)
 
 
@@ -153,8 +153,9 @@ def verify_text(report: VerifyReport) -> RenderableType:
     """Return what a check found: one line, or one a problem."""
     if not report.problems:
         what = report.folder or report.url
+        match = "matches" if report.checked_files == 1 else "match"
         return Text(
-            f"{what}: {_files(report.checked_files)} match revision {report.revision} "
+            f"{what}: {_files(report.checked_files)} {match} revision {report.revision} "
             f"({format_bytes(report.checked_bytes)} read)."
         )
     shown = report.problems[:_MOST_PROBLEMS_SHOWN]
