@@ -5,6 +5,8 @@ import pytest
 
 from sojourn.cli import root
 from sojourn.cli._errors import run_guarded
+from sojourn.dataset.shards import Sizes
+from sojourn.units import MIB
 
 
 @pytest.fixture
@@ -79,3 +81,14 @@ def test_the_help_has_an_example_the_cost_and_the_exit_status(
     text = capsys.readouterr().out
     for part in ("Example:", "Costs", "Exit status:", "sojourn push data/"):
         assert part in text
+
+
+def test_the_help_says_that_whole_shards_are_sent_and_how_large_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _push("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    sizes = Sizes()
+    least, most = sizes.min_shard_bytes // MIB, sizes.max_shard_bytes // MIB
+    assert "only shards whose content changed since the last push" in text
+    assert f"{least} to {most} MiB of them before compression" in text

@@ -53,8 +53,11 @@ def test_what_verify_says_to_do_puts_it_right(folder: Path, store: Path) -> None
     data[40] ^= 1
     shard.write_bytes(data)
     assert _verify(store, "-q") == 6
+    # Its size is right, so another push alone changes nothing.
+    assert sojourn.push(folder, str(store)).shards_sent == 0
+    assert _verify(store, "-q") == 6
     shard.unlink()
-    sojourn.push(folder, str(store))
+    assert sojourn.push(folder, str(store)).shards_sent == 1
     assert _verify(store, "-q") == 0
 
 
@@ -70,9 +73,7 @@ def test_a_folder_is_checked_against_the_store(
     assert f"sojourn pull {store} {folder}" in captured.err
 
 
-def test_one_file_matches(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_file_matches(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "b.txt").unlink()
     sojourn.push(folder, str(tmp_path / "one"))
     assert _verify(tmp_path / "one") == 0

@@ -16,7 +16,11 @@ from sojourn.cli._options import Output, common_options
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @common_options
 def command(output: Output, *, folder: Path, store: str, message: str, dry_run: bool) -> None:
-    """Send the folder DIR to STORE; only what changed since the last push.
+    """Send the folder DIR to STORE; only shards whose content changed since the last push.
+
+    A shard holds files that follow one another by name, 64 to 256 MiB of them before compression;
+    a larger file has one to itself, and what is left at the end may be less. Where a byte of it
+    changed, all of the shard is sent again.
 
     Everything goes: hidden files, empty folders, permission bits, and links that stay inside of
     DIR. Readers see the new revision when all of it is there, and the old one until then. A push
