@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -13,6 +18,9 @@ from sojourn import __version__
 from sojourn.cli import VERBS, root
 from sojourn.cli._errors import run_guarded
 from sojourn.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def failing(error: BaseException) -> click.Command:
@@ -129,6 +137,29 @@ def test_bug_shows_its_traceback_and_status_1(capsys: pytest.CaptureFixture[str]
     assert "bug in sojourn" in captured.err
 
 
+def test_bug_with_json_is_also_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_guarded(failing(ZeroDivisionError("lost")), ["--json"]) == 1
+
+    captured = capsys.readouterr()
+    assert "Traceback" in captured.err
+    error = json.loads(captured.out)["error"]
+    assert (error["code"], error["message"]) == ("bug", "ZeroDivisionError: lost")
+    assert error["retryable"] is False
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailableError("No \ud800.", remedy="Wait."), ValueError("No \ud800.")]
+)
+def test_half_a_letter_in_an_error_is_escaped(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_guarded(failing(error), ["--json"]) in {5, 1}
+
+    captured = capsys.readouterr()
+    assert r"No \ud800." in captured.err
+    assert "No \ud800." in json.loads(captured.out)["error"]["message"]
+
+
 def test_interrupt_has_status_130_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_guarded(failing(KeyboardInterrupt()), []) == 130
 
@@ -143,3 +174,78 @@ def test_python_m_sojourn_is_the_command_line() -> None:
     assert result.returncode == 2
     assert "sojourn push" in result.stderr
     assert result.stdout == ""
+
+
+def sojourn_into(stdout: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line with a stdout that takes nothing."""
+    return subprocess.run(
+        [sys.executable, "-m", "sojourn", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def closed_pipe() -> Iterator[int]:
+    """The end to write to of a pipe that nobody reads."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    yield write_end
+    os.close(write_end)
+
+
+@pytest.mark.parametrize("arguments", [["runtimes"], ["runtimes", "--json"], ["--help"]])
+def test_a_closed_pipe_ends_it_quietly(arguments: list[str], closed_pipe: int) -> None:
+    result = sojourn_into(closed_pipe, *arguments)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_error_keeps_its_status_when_nobody_reads_its_document(closed_pipe: int) -> None:
+    result = sojourn_into(closed_pipe, "runtimes", "--json", "--no-such-option")
+
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk always full")
+@pytest.mark.parametrize("arguments", [["runtimes"], ["runtimes", "--json"]])
+def test_a_full_disk_behind_stdout_is_a_refusal_in_one_paragraph(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = sojourn_into(full.fileno(), *arguments)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        "sojourn: What was to be printed could not be written: No space left on device. "
+        "Make room, or let it go elsewhere.\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_a_plan_is_130_and_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    script = tmp_path / "train.py"
+    script.write_text("import time; time.sleep(1000)")
+    with subprocess.Popen(
+        [sys.executable, "-m", "sojourn", "plan", "-v", str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    ) as process:
+        ends_s = time.monotonic() + 60.0
+        while not list(scratch.iterdir()):
+            assert time.monotonic() < ends_s
+            time.sleep(0.01)  # between two looks at a real process
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60.0)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert list(scratch.iterdir()) == []

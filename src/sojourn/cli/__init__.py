@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +13,7 @@ from sojourn import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 VERBS = {
     "runtimes": "what can be rented: memory, rate, limits, who gets it",
@@ -60,4 +62,15 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit status."""
     from sojourn.cli._errors import run_guarded
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup, say, a hang-up is meant to be ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     raise SystemExit(run_guarded(root, args))
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """Take a signal as Ctrl-C, so that child processes and temporary folders go as well."""
+    # A second one must not cut off the cleaning up.
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
