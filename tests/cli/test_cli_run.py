@@ -223,6 +223,39 @@ def test_an_interrupt_is_130_and_stops_the_job(
     assert [run["state"] for run in document(capfd)["runs"]] == ["interrupted"]
 
 
+@pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT])
+def test_a_reader_that_has_seen_enough_does_not_end_the_job(
+    stderr: int, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "go").mkdir()
+    (project / "train.py").write_text(
+        "import os, sys, time\nprint('first')\n"
+        "while os.path.exists(sys.argv[1]): time.sleep(0.01)\n"
+        "print('second')\ntime.sleep(0.5)\nprint('third')\nopen('result.txt', 'w').close()\n"
+    )
+    wait = project / "go"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sojourn", "run", "train.py", "--on", "local"),
+            *("--out", "results", "--", str(wait)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "first\n"
+        process.stdout.close()
+        wait.rmdir()
+        assert process.wait(_PATIENCE_S) == 0
+    assert (project / "results" / "result.txt").exists()
+    assert sojourn("runs", "--json") == 0
+    assert [run["state"] for run in document(capfd)["runs"]] == ["done"]
+    assert sojourn("logs", "last") == 0
+    assert capfd.readouterr().out == "first\nsecond\nthird\n"
+
+
 def test_a_run_whose_supervisor_was_killed_is_lost(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,3 +281,63 @@ def test_help_shows_an_example_the_cost_and_the_status(
         assert "example:" in text
         assert "exit status:" in text
         assert "cost" in text
+
+
+def test_a_state_folder_that_cannot_be_used_is_told_in_one_paragraph(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "STATE").write_text("not a folder")
+    (project / "train.py").write_text("print('never')")
+    assert sojourn("run", "train.py", "--on", "local") == 7
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "Not a directory" in captured.err
+    assert "Traceback" not in captured.err
+    assert sojourn("runs") == 0
+
+
+@pytest.mark.parametrize(
+    ("lost", "status"), [("log.txt", 0), ("work", 0), ("journal.jsonl", 7), ("", 7)]
+)
+def test_a_job_that_removes_what_belongs_to_its_run_gives_no_traceback(
+    lost: str, status: int, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train.py").write_text(
+        "import os, shutil, sys\n"
+        "path = os.path.join(os.path.dirname(os.getcwd()), sys.argv[1])\n"
+        "os.remove(path) if os.path.isfile(path) else shutil.rmtree(path)\n"
+    )
+    assert sojourn("run", "train.py", "--on", "local", "--", lost) == status
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_damaged_run_does_not_hide_the_others(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train.py").write_text("print('hello')")
+    assert sojourn("run", "train.py", "--on", "local", "-q") == 0
+    runs = tmp_path / "STATE" / "sojourn" / "runs"
+    (runs / "a" / "journal.jsonl").mkdir(parents=True)
+    (runs / "a" / "log.txt").mkdir()
+    (runs / "b").mkdir()
+    (runs / "b" / "journal.jsonl").write_text('"not an event"\n')
+    assert sojourn("runs", "--json") == 0
+    states = [run["state"] for run in document(capfd)["runs"]]
+    assert states == ["unreadable", "unreadable", "done"]
+    assert sojourn("logs", "a") == 6
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_nothing_is_not_the_beginning_of_a_run(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train.py").write_text("print('hello')")
+    assert sojourn("run", "train.py", "--on", "local", "-q") == 0
+    assert sojourn("logs", "") == 2
+    assert capfd.readouterr().out == ""
+
+
+def test_one_file_is_told_as_one(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "train.py").write_text("open('result.txt', 'w').close()")
+    assert sojourn("run", "train.py", "--on", "local", "--out", "results") == 0
+    assert "1 file that the job wrote is in " in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sojourn.cli._options import Output, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
 
 @click.command()
@@ -83,8 +85,20 @@ def _shown(output: Output) -> Callable[[bytes], None]:
 
     def show(text: bytes) -> None:
         if not output.quiet:
-            stream = (sys.stderr if output.as_json else sys.stdout).buffer
-            stream.write(text)
-            stream.flush()
+            _write(sys.stderr if output.as_json else sys.stdout, text)
 
     return show
+
+
+def _write(stream: TextIO, text: bytes) -> None:
+    try:
+        stream.buffer.write(text)
+        stream.buffer.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; the job goes on to its end, and so does its log.
+        from sojourn.cli._errors import silence
+
+        both = (sys.stdout, sys.stderr)
+        same = [one for one in both if os.path.sameopenfile(one.fileno(), stream.fileno())]
+        for one in same:
+            silence(one)

@@ -91,8 +91,7 @@ def default_root() -> Path:
 
 def list_runs(root: Path) -> list[RunSummary]:
     """Return all runs, oldest first."""
-    folders = sorted(root.iterdir()) if root.is_dir() else []
-    runs = [summarize(RunFolder(path=path)) for path in folders if path.is_dir()]
+    runs = [summarize(RunFolder(path=path)) for path in _folders(root)]
     # An id tells the second only; what cannot be read comes first.
     return sorted(runs, key=lambda run: (run.started_at or _EARLIEST, run.run))
 
@@ -103,7 +102,9 @@ def find_run(root: Path, name: str) -> RunFolder:
     Raises:
         UsageError: there is none, or more than one.
     """
-    runs = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if not name:
+        raise UsageError("'' is no run.", remedy="Give a run's id, its beginning, or `last`.")
+    runs = [path.name for path in _folders(root)]
     if not runs:
         raise UsageError("There are no runs yet.", remedy="Start one: sojourn run TARGET.")
     newest = [run.run for run in list_runs(root)[-1:]]
@@ -120,11 +121,23 @@ def find_run(root: Path, name: str) -> RunFolder:
     return RunFolder(path=root / matches[0])
 
 
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(
+            f"The runs in {root} cannot be listed: {error.strerror}.",
+            remedy="Make that a folder that you may read.",
+        ) from error
+
+
 def summarize(folder: RunFolder) -> RunSummary:
     """Read a run's journal; a run whose supervisor is gone without a word is lost."""
     try:
         entries = read_journal(folder.journal)
-    except (IntegrityError, FileNotFoundError) as error:
+    except (IntegrityError, OSError) as error:
         return RunSummary(run=folder.id, state=UNREADABLE, log=folder.log, message=str(error))
     start = next((entry for entry in entries if isinstance(entry.event, RunStarted)), None)
     if start is None or not isinstance(start.event, RunStarted):
@@ -150,12 +163,22 @@ def summarize(folder: RunFolder) -> RunSummary:
 
 
 def read_log(folder: RunFolder, *, offset: int = 0) -> bytes:
-    """Return what the job has printed, from byte `offset` on; nothing if it never started."""
-    if not folder.log.exists():
+    """Return what the job has printed, from byte `offset` on; nothing if it never started.
+
+    Raises:
+        IntegrityError: the log cannot be read.
+    """
+    try:
+        with folder.log.open("rb") as log:
+            log.seek(offset)
+            return log.read()
+    except FileNotFoundError:
         return b""
-    with folder.log.open("rb") as log:
-        log.seek(offset)
-        return log.read()
+    except OSError as error:
+        raise IntegrityError(
+            f"{folder.log} cannot be read: {error.strerror}.",
+            remedy="Move that run's folder away; other runs are not affected.",
+        ) from error
 
 
 def follow_log(folder: RunFolder, *, wait: Callable[[float], object]) -> Iterator[bytes]:
@@ -180,7 +203,7 @@ def follow_log(folder: RunFolder, *, wait: Callable[[float], object]) -> Iterato
 
 def last_lines(log: Path, count: int) -> list[str]:
     """Return the last lines of a log that say something."""
-    if not log.exists():
+    if not log.is_file():
         return []
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -199,7 +222,7 @@ def _is_alive(start: RunStarted) -> bool:
         process = psutil.Process(start.pid)
         began_s = process.create_time()
         is_dead = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
+    except (psutil.Error, TypeError, ValueError, OverflowError):  # or what is no process id
         return False
     return not is_dead and abs(began_s - start.process_started_s) < _SAME_PROCESS_S
 

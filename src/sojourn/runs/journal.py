@@ -47,7 +47,8 @@ class Journal:
     def append(self, event: Event) -> None:
         """Write an event; when this returns, it is on the disk."""
         fields = {"at": format_instant(self._now()), "kind": event.kind, **asdict(event)}
-        line = json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
+        # In ASCII: the name of a file may hold half a letter, which UTF-8 cannot.
+        line = json.dumps(fields, allow_nan=False) + "\n"
         with self._path.open("ab") as journal:
             journal.write(line.encode())
             journal.flush()
@@ -66,7 +67,7 @@ def read_journal(path: Path) -> list[Entry]:
         try:
             fields = json.loads(line)
             entry = _entry(fields)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             if number == len(lines):
                 break
             raise IntegrityError(

@@ -78,11 +78,23 @@ class Supervisor:
         """Do the run in `folder`, which must not exist yet.
 
         Raises:
-            RunError: the job failed or ran into its deadline.
+            RunError: the job failed or ran into its deadline, or the folder cannot be used.
             StoreError, IntegrityError: the data could not be brought; the job was not started.
             KeyboardInterrupt: the run was interrupted; the job is stopped.
         """
-        folder.path.mkdir(parents=True, mode=0o700)
+        try:
+            folder.path.mkdir(parents=True, mode=0o700)
+            return self._supervise(request, folder)
+        except (SojournError, BrokenPipeError):
+            raise  # some of ours are OSErrors as well; a pipe is that of whoever watches
+        except OSError as error:
+            raise RunError(
+                f"Run {folder.id} could not be kept in {folder.path.parent}: {error}.",
+                remedy="Make that a folder that you may write to and that has room; a job must "
+                "leave it alone.",
+            ) from error
+
+    def _supervise(self, request: RunRequest, folder: RunFolder) -> RunSummary:
         run = _Run(request=request, folder=folder, journal=Journal(folder.journal, now=self._now))
         started_s = self._elapsed_s()
         state, message = history.FAILED, ""
@@ -108,6 +120,11 @@ class Supervisor:
                 seconds = round(self._elapsed_s() - started_s, 3)
                 run.journal.append(RunEnded(state=state, seconds=seconds, message=message))
         summary = summarize(folder)
+        if summary.state != state:
+            raise RunError(
+                f"The journal of run {folder.id} was changed while its job ran.",
+                remedy=f"A job must leave alone what lies beside its folder, in {folder.path}.",
+            )
         if state != history.DONE:
             raise _run_error(summary)
         return summary
@@ -184,7 +201,12 @@ class Supervisor:
                 f"What the job wrote could not be copied to {request.out}: {error}.",
                 remedy=f"It is all in {folder.work}; copy it from there.",
             ) from error
-        self._progress.note(f"{len(names)} files that the job wrote are in {request.out}")
+        files = (
+            "1 file that the job wrote is"
+            if len(names) == 1
+            else (f"{len(names)} files that the job wrote are")
+        )
+        self._progress.note(f"{files} in {request.out}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

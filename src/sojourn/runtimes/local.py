@@ -70,10 +70,13 @@ class LocalRuntime:
         return code if code >= 0 else _SIGNALLED - code
 
     def read_log(self, handle: JobHandle, offset: int) -> bytes:
-        """Read the log's file."""
-        with handle.log.open("rb") as log:
-            log.seek(offset)
-            return log.read()
+        """Read the log's file; nothing if the job has removed it."""
+        try:
+            with handle.log.open("rb") as log:
+                log.seek(offset)
+                return log.read()
+        except FileNotFoundError:
+            return b""
 
     def stop(self, handle: JobHandle, *, grace_s: float = STOP_GRACE_S) -> int:
         """SIGTERM to the whole group; SIGKILL to what is left of it."""
