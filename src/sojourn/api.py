@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import UsageError
+from sojourn.localpath import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,7 +141,7 @@ def run(
 
 def push(
     folder: str | Path,
-    store: str,
+    store: str | Path,
     *,
     message: str = "",
     dry_run: bool = False,
@@ -169,7 +170,7 @@ def push(
 
     opened = open_store(store)
     return push_folder(
-        Path(folder).expanduser(),
+        local_path(folder),
         DryRun(opened) if dry_run else opened,
         message=message,
         now=datetime.now(UTC),
@@ -178,7 +179,7 @@ def push(
 
 
 def pull(
-    store: str,
+    store: str | Path,
     folder: str | Path | None = None,
     *,
     include: Sequence[str] = (),
@@ -204,10 +205,11 @@ def pull(
 
     if folder is None:
         folder = last_component(open_store(store))
-    return open_dataset(store, revision=revision).extract(folder, include, progress=progress)
+    target = local_path(folder)
+    return open_dataset(store, revision=revision).extract(target, include, progress=progress)
 
 
-def open_dataset(store: str, *, revision: str | None = None) -> Dataset:
+def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     """Return a data set to read from; fetches its manifest and nothing else.
 
     Args:
@@ -228,7 +230,7 @@ def open_dataset(store: str, *, revision: str | None = None) -> Dataset:
 
 
 def verify(
-    store: str,
+    store: str | Path,
     folder: str | Path | None = None,
     *,
     revision: str | None = None,
@@ -251,7 +253,7 @@ def verify(
     report_to = progress or NoProgress()
     if folder is None:
         return verify_store(manifest, opened, progress=report_to)
-    return verify_folder(manifest, opened, Path(folder).expanduser(), progress=report_to)
+    return verify_folder(manifest, opened, local_path(folder), progress=report_to)
 
 
 def _chosen_runtime_types(

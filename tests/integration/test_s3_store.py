@@ -1,4 +1,6 @@
 import os
+import socket
+import time
 import uuid
 from typing import Any
 
@@ -117,3 +119,22 @@ def test_no_credentials_at_all_say_which_to_set(s3_environment: pytest.MonkeyPat
     s3_environment.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(AccessDeniedError, match="AWS_ACCESS_KEY_ID"):
         open_store("s3://bucket/x").get("k")
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(
+    s3_environment: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        s3_environment.setenv("AWS_ENDPOINT_URL", address)
+        store = open_s3("bucket", "x", environment=os.environ, silence_s=0.5)
+        for call in (
+            lambda: store.get("k"),
+            lambda: store.get_range("k", offset=0, size_bytes=1),
+            lambda: store.find("k"),
+            lambda: list(store.list()),
+        ):
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailableError):
+                call()
+            assert time.monotonic() - began < 5

@@ -23,6 +23,7 @@ from sojourn.stores.refusals import refusal, without_userinfo
         ("Error performing PUT http://169.254.169.254/latest/api/token", AccessDeniedError),
         ("Unable to open file /x: Permission denied (os error 13)", AccessDeniedError),
         ("No space left on device (os error 28)", StoreError),
+        ("[Errno 13] Permission denied: '/mnt/x'", AccessDeniedError),
         ("something new", StoreError),
     ],
 )
@@ -43,3 +44,9 @@ def test_an_unknown_code_is_told_and_the_answer_is_not() -> None:
 def test_userinfo_is_taken_out_of_addresses() -> None:
     assert without_userinfo("at http://user:hush@host/p") == "at http://host/p"
     assert "hush" not in str(refusal("odd http://user:hush@host/p", doing="read it"))
+
+
+@pytest.mark.parametrize("number", [1, 13, 17, 20, 21, 28, 30, 122])
+@pytest.mark.parametrize("form", ["said so (os error {})", "[Errno {}] said so: '/mnt/x'"])
+def test_what_the_disk_refuses_has_nothing_to_do_with_the_network(number: int, form: str) -> None:
+    assert "network" not in refusal(form.format(number), doing="write /mnt/x/k").remedy

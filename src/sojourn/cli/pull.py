@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from sojourn.cli._options import Output, common_options
@@ -23,7 +21,7 @@ def command(
     output: Output,
     *,
     store: str,
-    folder: Path | None,
+    folder: str | None,
     include: tuple[str, ...],
     revision: str | None,
 ) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from sojourn.cli._options import Output, common_options
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path())
 @click.argument("store")
 @click.option("-m", "--message", default="", metavar="M", help="A line about this revision.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @common_options
-def command(output: Output, *, folder: Path, store: str, message: str, dry_run: bool) -> None:
+def command(output: Output, *, folder: str, store: str, message: str, dry_run: bool) -> None:
     """Send the folder DIR to STORE; only shards whose content changed since the last push.
 
     A shard holds files that follow one another by name, 64 to 256 MiB of them before compression;

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from sojourn.cli._options import Output, common_options
@@ -18,7 +16,7 @@ from sojourn.cli._options import Output, common_options
     help="An earlier revision instead of the newest: its digits, or the first 4 or more of them.",
 )
 @common_options
-def command(output: Output, *, store: str, folder: Path | None, revision: str | None) -> int | None:
+def command(output: Output, *, store: str, folder: str | None, revision: str | None) -> int | None:
     """Check every digest of the data set in STORE; or of the folder DIR against it.
 
     Without DIR all shards are read. With DIR only the manifest is, and DIR is compared: files

@@ -12,6 +12,7 @@ from sojourn.dataset.links import leads_outside
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import path_order
 from sojourn.errors import UsageError
+from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ def list_folder(folder: Path) -> tuple[Entry, ...]:
     Raises:
         UsageError: it is no folder, holds no file, or holds something that cannot be sent.
     """
+    check_reachable(folder)
     if not folder.is_dir():
         why = "is not a folder" if folder.exists() else "does not exist"
         raise UsageError(f"{folder} {why}.", remedy="Name a folder to send.")

@@ -20,6 +20,7 @@ from sojourn.dataset.localdisk import check_space, local_disk
 from sojourn.dataset.shards import file_digest
 from sojourn.dataset.staging import staging_folder
 from sojourn.errors import UsageError
+from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +101,7 @@ def pull_manifest(
 
 
 def _check_apart(folder: Path, store: Store) -> None:
+    check_reachable(folder)
     kept_in = store.capabilities.local_folder
     if kept_in is not None and folder.resolve().is_relative_to(kept_in):
         raise UsageError(

@@ -13,6 +13,7 @@ from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX
 from sojourn.dataset.shards import file_digest
 from sojourn.errors import IntegrityError, UsageError
+from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,7 @@ def verify_folder(
     Raises:
         UsageError: there is no such folder, or it cannot be read.
     """
+    check_reachable(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", remedy="Name the folder to check.")
 

@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
+from sojourn.localpath import check_reachable
 from sojourn.stores.base import (
     Capabilities,
     StoredObject,
@@ -37,16 +38,18 @@ _REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
 _S3_MAX_OBJECT_BYTES = 5 * 10**12
 _S3_MAX_PARTS = 9_000
 _PART_BYTES = 8 << 20
-# Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE.
+# Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE_WHILE_SENDING_S.
 _PARTS_AT_ONCE = 4
 
 _CONNECT = timedelta(seconds=4)
-# No byte for this long means that the connection is dead.
-_SILENCE = timedelta(seconds=90)
+# No byte for this long means that the connection is dead. While a part is sent none comes.
+_SILENCE_S = 12.0
+_SILENCE_WHILE_SENDING_S = 90.0
 _WHOLE_REQUEST = timedelta(minutes=15)
 # A server that is not there is told within seconds; longer waits are `Retrying`'s to decide.
 _RETRIES = 2
-_RETRY_WINDOW = timedelta(seconds=15)
+# Shorter than _SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
+_RETRY_WINDOW = timedelta(seconds=5)
 
 
 class ObjectStore:
@@ -88,11 +91,14 @@ class ObjectStore:
             handle = self._to_read()
             return bytes(obstore.get_range(handle, key, start=offset, length=size_bytes))
         except _REFUSALS as error:
+            told = self._error(error, verb="read", key=key)
+            if told.retryable:
+                raise told from error
             found_bytes = self.find(key)
             # Stores refuse a range that begins at or after the end, each in its own words.
             if found_bytes is not None and (offset >= found_bytes or size_bytes == 0):
                 return b""
-            raise self._error(error, verb="read", key=key) from error
+            raise told from error
 
     def put(self, key: str, body: Body) -> None:
         """Create or replace the object, in parts where it is large."""
@@ -175,9 +181,10 @@ def open_folder(folder: Path) -> ObjectStore:
     """Return the store that keeps its objects as files in a folder; made when first written to.
 
     Raises:
-        StoreError: the path is a file.
+        StoreError: the path is a file, or cannot be looked at.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
+    check_reachable(folder, error=StoreError)
     if folder.exists() and not folder.is_dir():
         raise StoreError(
             f"{folder} is a file, and a store is a folder.",
@@ -203,7 +210,13 @@ def open_folder(folder: Path) -> ObjectStore:
     )
 
 
-def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> ObjectStore:
+def open_s3(
+    bucket: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str],
+    silence_s: float = _SILENCE_S,
+) -> ObjectStore:
     """Return the store in an S3 bucket, below a prefix that may be empty.
 
     Args:
@@ -212,6 +225,7 @@ def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> Obje
         environment: Where the address of the server is looked up, and where what cannot be a
             credential is refused. obstore reads the credentials itself, from the AWS_ variables
             of the process or from the machine's or container's role.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
 
     Raises:
         StoreError: the address, or a credential, cannot be one.
@@ -221,34 +235,42 @@ def open_s3(bucket: str, prefix: str, *, environment: Mapping[str, str]) -> Obje
         _check_endpoint(endpoint)
     _check_credentials(environment)
     url = f"s3://{bucket}/{prefix}".rstrip("/")
+    # Only an endpoint that is itself given as http:// is spoken to in the clear.
+    allow_http = endpoint.startswith("http://")
     try:
-        store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            client_options={
-                # Only an endpoint that is itself given as http:// is spoken to in the clear.
-                "allow_http": endpoint.startswith("http://"),
-                "connect_timeout": _CONNECT,
-                "read_timeout": _SILENCE,
-                "timeout": _WHOLE_REQUEST,
-            },
-            retry_config={
-                "max_retries": _RETRIES,
-                "retry_timeout": _RETRY_WINDOW,
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
-                    "max_backoff": timedelta(seconds=1),
-                    "base": 2,
-                },
-            },
+        reader = _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s)
+        writer = _s3_handle(
+            bucket, prefix, allow_http=allow_http, silence_s=_SILENCE_WHILE_SENDING_S
         )
     except _REFUSALS as error:
         raise refusal(str(error), doing=f"open {url}") from error
     return ObjectStore(
-        to_read=lambda: store,
-        to_write=lambda: store,
+        to_read=lambda: reader,
+        to_write=lambda: writer,
         url=url,
         capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+    )
+
+
+def _s3_handle(bucket: str, prefix: str, *, allow_http: bool, silence_s: float) -> S3Store:
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        client_options={
+            "allow_http": allow_http,
+            "connect_timeout": _CONNECT,
+            "read_timeout": timedelta(seconds=silence_s),
+            "timeout": _WHOLE_REQUEST,
+        },
+        retry_config={
+            "max_retries": _RETRIES,
+            "retry_timeout": _RETRY_WINDOW,
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=1),
+                "base": 2,
+            },
+        },
     )
 
 

@@ -93,14 +93,14 @@ _TABLE = (
         _AGAIN,
     ),
     _row(
-        r"os error (1|13|30)\b",
+        r"(os error |\[errno )(1|13|30)\b",
         AccessDeniedError,
         "this user may not do that there",
         "Give this user the right to it, or name another folder.",
     ),
-    _row(r"os error (28|122)\b", StoreError, "the disk is full", _SPACE),
+    _row(r"(os error |\[errno )(28|122)\b", StoreError, "the disk is full", _SPACE),
     _row(
-        r"os error (17|20|21)\b",
+        r"(os error |\[errno )(17|20|21)\b",
         StoreError,
         "a file is where a folder is needed, or the reverse",
         "Name an empty or a new folder.",

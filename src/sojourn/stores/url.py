@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sojourn.errors import StoreError
+from sojourn.localpath import local_path
 from sojourn.stores.base import check_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sojourn.stores.base import Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -20,7 +22,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KNOWN = "s3://BUCKET/PREFIX, file:///PATH, or a plain path"
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str | Path) -> Store:
     """Return the store at an address; transient failures are tried again.
 
     Nothing is contacted or made yet. Credentials come from where the store's own tools look.
@@ -30,6 +32,7 @@ def open_store(url: str) -> Store:
     """
     from sojourn.stores.retrying import Retrying
 
+    url = os.fspath(url)
     address = _ADDRESS.fullmatch(url)
     if address is None:
         return Retrying(_open_path(url))
@@ -49,9 +52,9 @@ def last_component(store: Store) -> str:
 def _open_path(path: str) -> Store:
     from sojourn.stores.objects import open_folder
 
-    if not path or "\0" in path or _ONE_SLASH.match(path):
+    if not path or _ONE_SLASH.match(path):
         raise StoreError(f"{path!r} is not the address of a store.", remedy=f"Write {_KNOWN}.")
-    return open_folder(Path(path).expanduser())
+    return open_folder(local_path(path, error=StoreError))
 
 
 def _open_file(rest: str) -> Store:
@@ -61,7 +64,8 @@ def _open_file(rest: str) -> Store:
         raise StoreError(
             "A file:// address holds an absolute path and no host.", remedy="Write file:///PATH."
         )
-    return open_folder(Path(unquote(rest)))
+    folder = unquote(rest, errors="surrogateescape")
+    return open_folder(local_path(folder, error=StoreError))
 
 
 def _open_s3(rest: str) -> Store:
