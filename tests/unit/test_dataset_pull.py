@@ -323,3 +323,20 @@ def test_a_revision_under_another_name_is_refused(memory: ObjectStore, target: P
     memory.put("revisions/0123456789abcdef.json", memory.get("sojourn.json"))
     with pytest.raises(IntegrityError, match="that of revision"):
         _pull(memory, target, revision="0123456789abcdef")
+
+
+def test_a_folder_that_cannot_be_listed_and_is_not_of_the_set_is_left_alone(
+    memory: ObjectStore, target: Path
+) -> None:
+    _pull(memory, target)
+    (target / "other").write_text("x")
+    # Its whole path is longer than any call takes, whoever calls.
+    descriptor = os.open(target, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=descriptor)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    report = _pull(memory, target)
+    assert (report.files_fetched, report.other_files) == (0, 1)

@@ -14,7 +14,7 @@ import zstandard
 from sojourn.dataset.listing import Entry, list_folder
 from sojourn.dataset.manifest import Member
 from sojourn.dataset.packing import PackedShard, compress_frame, pack
-from sojourn.dataset.shards import Sizes, raw_frames, split_into_shards
+from sojourn.dataset.shards import Sizes, file_digest, raw_frames, split_into_shards
 from sojourn.errors import IntegrityError, UsageError
 
 SIZES = Sizes(
@@ -220,3 +220,27 @@ def test_a_file_that_went_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="No such file"):
         list(frames)
+
+
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    def become_a_pipe() -> list[Entry]:
+        (tmp_path / "a").write_bytes(b"x")
+        entries = list(list_folder(tmp_path))
+        (tmp_path / "a").unlink()
+        os.mkfifo(tmp_path / "a")
+        return entries
+
+    entries = become_a_pipe()
+    with pytest.raises(IntegrityError, match="became something else"):
+        list(
+            raw_frames(
+                entries,
+                tmp_path,
+                shard=0,
+                frame_bytes=8_000,
+                add=lambda _: None,
+                advance=lambda _: None,
+            )
+        )
+    with pytest.raises(IntegrityError, match="became something else"):
+        file_digest(tmp_path / "a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,17 +79,19 @@ def choose_changes(folder: Path, members: tuple[Member, ...]) -> Changes:
 
 
 def count_others(folder: Path, members: tuple[Member, ...]) -> int:
-    """Return how many files and links a folder holds that the set does not."""
+    """Return how many files and links a folder holds that the set does not.
+
+    What cannot be listed is not counted: this is told, and nothing depends on it.
+    """
     paths = {member.path for member in members}
-    with local_disk(f"list {folder}"):
-        return sum(1 for path in _files_below(folder) if path not in paths)
+    return sum(1 for path in _files_below(folder) if path not in paths)
 
 
 def _files_below(folder: Path) -> Iterator[str]:
     ahead = [""] if folder.is_dir() else []
     while ahead:
         below = ahead.pop()
-        with os.scandir(folder / below) as found:
+        with suppress(OSError), os.scandir(folder / below) as found:
             for item in found:
                 if item.is_dir(follow_symlinks=False):
                     if below or not item.name.startswith(STAGING_PREFIX):

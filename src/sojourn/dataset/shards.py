@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX, Member
@@ -21,6 +22,7 @@ from sojourn.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
     from pathlib import Path
 
     from sojourn.dataset.listing import Entry
@@ -133,8 +135,12 @@ def tar_header(entry: Entry) -> bytes:
 
 
 def file_digest(path: Path) -> str:
-    """Return the digest of a file's bytes."""
-    with path.open("rb") as file:
+    """Return the digest of a file's bytes.
+
+    Raises:
+        IntegrityError: the path has become a pipe or device.
+    """
+    with _opened(path) as file:
         return DIGEST_PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -186,14 +192,21 @@ def _chunks(entry: Entry, folder: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    # A file that became a link since it was listed is not followed.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _opened(path: Path) -> Iterator[FileIO]:
+    # A file that became a link since it was looked at is not followed, and one that became a pipe
+    # is not waited for.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IntegrityError(
+                f"{path} was a file, and became something else while it was looked at.",
+                remedy="Run the command again when nothing writes to the folder.",
+            )
         yield file
 
 
-def _check_unchanged(entry: Entry, path: Path, file: BinaryIO) -> None:
+def _check_unchanged(entry: Entry, path: Path, file: FileIO) -> None:
     status = os.fstat(file.fileno())
     if (status.st_size, status.st_mtime_ns) != (entry.size_bytes, entry.modified_ns):
         raise _changed(path)
