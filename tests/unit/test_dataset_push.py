@@ -246,3 +246,63 @@ def test_the_same_folder_has_the_same_revision_everywhere(
     _push(folder, memory)
     _push(tmp_path / "copy", elsewhere)
     assert memory.get("sojourn.json") == elsewhere.get("sojourn.json")
+
+
+def test_a_push_of_the_same_content_meanwhile_is_no_quarrel(
+    folder: Path, memory: ObjectStore
+) -> None:
+    class Meanwhile(FaultyStore):
+        """The same folder is pushed after this push has looked for an earlier revision."""
+
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            _push(folder, self._store, message="theirs")
+            return super().list(prefix)
+
+    store = Meanwhile(memory)
+    report = _push(folder, store, message="ours")
+    assert report.revision == _manifest(memory).revision
+    assert _manifest(memory).message == "theirs"
+    assert _puts(store) == []
+
+
+def test_a_message_that_is_no_text_is_refused_before_anything_is_sent(
+    folder: Path, memory: ObjectStore
+) -> None:
+    with pytest.raises(UsageError, match="UTF-8"):
+        _push(folder, memory, message="a\udcffb")
+    assert list(memory.list()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null"])
+def test_the_way_out_of_a_damaged_manifest_leads_out(
+    folder: Path, memory: ObjectStore, damage: bytes
+) -> None:
+    _push(folder, memory)
+    (folder / "000.bin").write_bytes(b"other")
+    newest = _push(folder, memory).revision
+    whole = memory.get("sojourn.json")
+    memory.put("sojourn.json", damage)
+    with pytest.raises(IntegrityError) as caught:
+        _push(folder, memory)
+    assert f"revisions/{newest}.json over it" in caught.value.remedy
+    memory.put("sojourn.json", memory.get(f"revisions/{newest}.json"))
+    assert memory.get("sojourn.json") == whole
+    assert _push(folder, memory).unchanged
+
+    memory.put("sojourn.json", damage)
+    assert "delete it and push" in caught.value.remedy
+    memory.delete("sojourn.json")
+    assert _push(folder, memory).shards_sent == 0
+    assert len(_manifest(memory).files) == 100
+
+
+def test_without_a_readable_revision_a_damaged_manifest_is_deleted(
+    folder: Path, memory: ObjectStore
+) -> None:
+    memory.put(f"revisions/{_push(folder, memory).revision}.json", b"")
+    memory.put("sojourn.json", b"")
+    with pytest.raises(IntegrityError) as caught:
+        _manifest(memory)
+    assert caught.value.remedy.startswith("Delete it and push")
+    memory.delete("sojourn.json")
+    assert _push(folder, memory).shards_sent == 0

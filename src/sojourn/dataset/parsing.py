@@ -46,8 +46,9 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
         where: Its address, for messages.
 
     Raises:
-        IntegrityError: it is of a newer schema, malformed, or contradicts itself; or it names
-            something outside of the folder.
+        DamagedManifestError: it is malformed or contradicts itself, or it names something outside
+            of the folder.
+        IntegrityError: it is of a newer schema.
     """
     try:
         document = json.loads(data)
@@ -64,14 +65,18 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
     return manifest
 
 
+class DamagedManifestError(IntegrityError):
+    """The manifest is not one that any sojourn wrote."""
+
+
 class _MalformedError(Exception):
     """What is wrong, without saying where: `parse_manifest` adds that."""
 
 
-def _malformed(where: str, why: str) -> IntegrityError:
-    return IntegrityError(
+def _malformed(where: str, why: str) -> DamagedManifestError:
+    return DamagedManifestError(
         f"The manifest {where} cannot be used: {why}.",
-        remedy="Push the folder again from where it came, or pull an earlier one with --revision.",
+        remedy="Name another revision, or leave out --revision for the newest.",
     )
 
 

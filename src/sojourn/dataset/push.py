@@ -29,6 +29,7 @@ from sojourn.dataset.repository import find_manifest, publish
 from sojourn.dataset.sending import Sender
 from sojourn.dataset.shards import Sizes, file_digest, raw_frames, split_into_shards
 from sojourn.errors import StoreError, UsageError
+from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,10 +95,11 @@ def push_folder(
         sizes: How large shards are made.
 
     Raises:
-        UsageError: the folder cannot be sent.
+        UsageError: the folder or the message cannot be sent.
         StoreError: the store refused.
         IntegrityError: the manifest in the store cannot be used, or a file changed meanwhile.
     """
+    _check_message(message)
     _check_apart(folder, store)
     entries = list_folder(folder)
     earlier = find_manifest(store)
@@ -107,8 +109,7 @@ def push_folder(
     manifest = _manifest(pushed, message=message, now=now)
     unchanged = earlier is not None and manifest.revision == earlier.revision
     sent_bytes = pushed.sender.sent_bytes
-    if not unchanged:
-        _check_nobody_pushed(store, earlier)
+    if not unchanged and not _is_published(store, manifest, earlier):
         sent_bytes += publish(store, manifest)
     return PushReport(
         url=store.url,
@@ -194,7 +195,18 @@ class _Push:
         self.sender.send(packed)
 
 
+def _check_message(message: str) -> None:
+    try:
+        message.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"The message {message!r} is not in UTF-8.",
+            remedy="Write it in UTF-8, or leave it out.",
+        ) from error
+
+
 def _check_apart(folder: Path, store: Store) -> None:
+    check_reachable(folder)
     kept_in = store.capabilities.local_folder
     if kept_in is not None and kept_in.is_relative_to(folder.resolve()):
         raise UsageError(
@@ -243,16 +255,22 @@ def _manifest(pushed: _Push, *, message: str, now: datetime) -> Manifest:
     )
 
 
-def _check_nobody_pushed(store: Store, earlier: Manifest | None) -> None:
-    """Check that the store still holds the revision that this push began from.
+def _is_published(store: Store, manifest: Manifest, earlier: Manifest | None) -> bool:
+    """Tell whether another push of the same content published this very revision meanwhile.
 
     Two pushes that end in the same instant still meet; then the later one counts, and both are
     whole and kept under `revisions/`.
+
+    Raises:
+        StoreError: the store holds neither this revision nor the one that this push began from.
     """
     current = find_manifest(store)
+    if current is not None and current.revision == manifest.revision:
+        return True
     if current is not None and (earlier is None or current.revision != earlier.revision):
         raise StoreError(
             f"Somebody else pushed revision {current.revision} to {store.url} meanwhile, so this "
             "push was not published.",
             remedy="Look at what came, then push again; what was sent is not sent again.",
         )
+    return False

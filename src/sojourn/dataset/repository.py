@@ -11,7 +11,7 @@ from sojourn.dataset.manifest import (
     dump_manifest,
     revision_key,
 )
-from sojourn.dataset.parsing import is_revision, parse_manifest
+from sojourn.dataset.parsing import DamagedManifestError, is_revision, parse_manifest
 from sojourn.dataset.readme import README
 from sojourn.errors import IntegrityError, ObjectNotFoundError, UsageError
 
@@ -29,12 +29,15 @@ _LONGEST_MESSAGE = 60
 
 
 def find_manifest(store: Store) -> Manifest | None:
-    """Return the newest manifest; None where the store holds no data set."""
+    """Return the newest manifest; None where the store holds no data set.
+
+    Raises:
+        IntegrityError: it cannot be used.
+    """
     try:
-        data = store.get(MANIFEST_KEY)
-    except ObjectNotFoundError:
-        return None
-    return parse_manifest(data, where=f"{store.url}/{MANIFEST_KEY}")
+        return _current(store)
+    except DamagedManifestError as error:
+        raise IntegrityError(error.message, remedy=_way_out(store)) from error
 
 
 def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
@@ -71,6 +74,40 @@ def publish(store: Store, manifest: Manifest) -> int:
     store.put(revision_key(manifest.revision), data)
     store.put(MANIFEST_KEY, data)
     return len(README) + 2 * len(data)
+
+
+def _current(store: Store) -> Manifest | None:
+    try:
+        data = store.get(MANIFEST_KEY)
+    except ObjectNotFoundError:
+        return None
+    return parse_manifest(data, where=f"{store.url}/{MANIFEST_KEY}")
+
+
+def _way_out(store: Store) -> str:
+    """Return what to do when the manifest that readers look for is damaged."""
+    anew = "elete it and push the folder again; what was sent is not sent again."
+    newest = _newest_readable(store)
+    if newest is None:
+        return f"D{anew}"
+    return (
+        f"Copy {store.url}/{revision_key(newest)} over it: that is the newest that can be read. "
+        f"Or d{anew}"
+    )
+
+
+def _newest_readable(store: Store) -> str | None:
+    found: list[tuple[str, str]] = []
+    parents: set[str | None] = set()
+    # Which is new is known only from each manifest, so all are read, one at a time.
+    for revision in _revisions(store):
+        manifest = _readable(store, revision)
+        if manifest is not None:
+            found.append((manifest.created, revision))
+            parents.add(manifest.parent)
+    # Two may be of the same second; then the one that was followed is not the newest.
+    last = [item for item in found if item[1] not in parents]
+    return max(last, default=(None, None))[1]
 
 
 def _load_revision(store: Store, wanted: str) -> Manifest:
@@ -156,7 +193,7 @@ def _newest(store: Store, revisions: list[str]) -> list[Manifest]:
 def _parents(store: Store) -> Iterator[Manifest]:
     """Yield the newest manifest, the one before it, and so on while they can be read."""
     try:
-        manifest = find_manifest(store)
+        manifest = _current(store)
     except IntegrityError:
         return
     for _ in range(_MOST_STEPS_BACK):
