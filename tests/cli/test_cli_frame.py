@@ -249,3 +249,11 @@ def test_a_signal_to_a_plan_is_130_and_leaves_nothing_behind(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert list(scratch.iterdir()) == []
+
+
+def test_sojourn_alone_shows_its_verbs() -> None:
+    command = [sys.executable, "-m", "sojourn"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Usage: sojourn")
+    assert "what can be rented" in result.stderr

@@ -40,7 +40,7 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     except (BrokenPipeError, SystemExit) as ending:
         return _end_of_output(ending)
     except (click.ClickException, SojournError) as error:
-        return _report(_as_ours(error), as_json=as_json)
+        return _refuse(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence shows the bug whole
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return _report(_no_room(error), as_json=as_json)
@@ -48,6 +48,14 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     finally:
         _flush(sys.stdout)
     return result if isinstance(result, int) else 0
+
+
+def _refuse(error: click.ClickException | SojournError, *, as_json: bool) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # A bare `sojourn` asks for help, which is no error to be reported as one.
+        error.show()
+        return UsageError.exit_code
+    return _report(_as_ours(error), as_json=as_json)
 
 
 def _invoke(root: click.Command, arguments: list[str]) -> object:

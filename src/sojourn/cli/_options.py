@@ -30,7 +30,9 @@ class Output:
     def result(self, document: dict[str, Any], text: Callable[[], RenderableType]) -> None:
         """Print the result: one JSON document, or the text that `text()` builds."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
+            text_of_document = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+            # A name that is no UTF-8 comes as lone surrogates; as \\udcff they are valid JSON.
+            click.echo(text_of_document.encode("utf-8", "backslashreplace").decode())
         elif not self.quiet:
             self._console(stderr=False).print(text(), soft_wrap=True)
 
