@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+import sojourn
 from sojourn.dataset.dataset import Dataset
 from sojourn.dataset.formats import Library, _module
 from sojourn.dataset.push import push_folder
@@ -324,3 +325,12 @@ def test_an_open_data_set_keeps_its_revision(memory: ObjectStore, folder: Path) 
     assert opened.read_bytes("table.csv") == CSV
     assert _open(memory).read_bytes("table.csv") == b"other\n"
     assert len(pd.read_csv(io.BytesIO(opened.read_bytes("table.csv")))) == 3
+
+
+def test_extract_refuses_a_home_folder_of_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.csv").write_text("x\n1\n")
+    sojourn.push(folder, tmp_path / "store")
+    with pytest.raises(sojourn.SojournError, match="nobody-of-that-name"):
+        sojourn.open(tmp_path / "store").extract("~nobody-of-that-name/x")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sojourn.dataset.caching import FrameCache
@@ -14,12 +13,14 @@ from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
 from sojourn.dataset.pull import PullReport, pull_manifest
 from sojourn.errors import UsageError
+from sojourn.localpath import local_path
 from sojourn.progress import NoProgress
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from sojourn.dataset.formats import Library
     from sojourn.dataset.frames import FrameId
@@ -166,7 +167,7 @@ class Dataset:
         return pull_manifest(
             self.manifest,
             self._store,
-            Path(folder).expanduser(),
+            local_path(folder),
             include=(include,) if isinstance(include, str) else tuple(include),
             progress=progress or NoProgress(),
         )
