@@ -1,0 +1,132 @@
+"""What can be installed today to the same end, asked about the same rows.
+
+- torch-kitsune: `predict_memory(model, input_shape, batch_size, optimizer=...)`.
+- alloc: `alloc ghost FILE --dtype fp32 --batch-size N`. It imports the file with no GPU visible, so
+  on a training script that moves its model to one it answers "Could not extract model"; it is given
+  the lines that build the model alone. It takes no optimizer.
+- accelerate: parameters, gradients and optimizer states, as `accelerate estimate-memory` counts.
+
+None of the three counts with the card, so a prediction above the card's memory is taken as "does
+not fit". Answers are kept in .cache, as they do not change with sojourn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from installs import BASELINES, CACHE, HERE, environment, package_of
+from scripts import model_definition, training_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rows import Row
+
+KITSUNE, ALLOC, ACCELERATE = "torch-kitsune", "alloc", "accelerate"
+BASELINE_TOOLS = (KITSUNE, ALLOC, ACCELERATE)
+_KEPT = CACHE / "baselines.json"
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A prediction in bytes, or the reason why there is none."""
+
+    predicted_bytes: int | None = None
+    problem: str | None = None
+
+
+def ask_baselines(rows: Sequence[Row], *, processes: int) -> dict[str, dict[str, Answer]]:
+    """Return each tool's answer for each row id, from .cache where the row was asked before."""
+    kept: dict[str, dict[str, Any]] = (
+        json.loads(_KEPT.read_text(encoding="utf-8")) if _KEPT.exists() else {}
+    )
+    keys = {row.id: _key(row) for row in rows}
+    new = [row for row in rows if keys[row.id] not in kept]
+    for sequences in (False, True):
+        part = [row for row in new if (row.sequence is not None) is sequences]
+        for row_id, answers in _ask_child(part).items():
+            kept.setdefault(keys[row_id], {}).update(answers)
+    with TemporaryDirectory() as scratch, ThreadPoolExecutor(processes) as pool:
+        found = pool.map(lambda row: _ask_alloc(row, Path(scratch)), new)
+        for row, answer in zip(new, found, strict=True):
+            kept[keys[row.id]][ALLOC] = answer
+    CACHE.mkdir(exist_ok=True)
+    _KEPT.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    return {
+        row.id: {tool: Answer(**answer) for tool, answer in kept[keys[row.id]].items()}
+        for row in rows
+    }
+
+
+def _key(row: Row) -> str:
+    """Return what the answers depend on: the versions, the model and how it is trained."""
+    asked = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("requirements/*.txt"))]
+    asked += [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("baselines*.py"))]
+    asked += [training_script(row)]
+    return hashlib.sha256("\0".join(asked).encode()).hexdigest()[:16]
+
+
+def _ask_child(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    if not rows:
+        return {}
+    asked = [
+        {
+            "id": row.id,
+            "sequence": row.sequence,
+            "batch": row.batch,
+            "optimizer": row.optimizer,
+            "definition": model_definition(row),
+        }
+        for row in rows
+    ]
+    done = subprocess.run(
+        [sys.executable, HERE / "baselines_child.py"],
+        input=json.dumps(asked),
+        env=environment(package_of(rows[0].sequence), BASELINES),
+        stdout=subprocess.PIPE,
+        check=True,
+        encoding="utf-8",
+    )
+    answers: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+def _ask_alloc(row: Row, scratch: Path) -> dict[str, Any]:
+    imports = f"import torchvision_models, {package_of(row.sequence)}"
+    file = scratch / f"{row.id}.py"
+    file.write_text(f"{imports}\n{model_definition(row)}\n", encoding="utf-8")
+    command = ["ghost", file, "--dtype", "fp32", "--batch-size", str(row.batch), "--no-config"]
+    length = [] if row.sequence is None else ["--seq-length", str(row.sequence)]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from alloc.cli import app; app()"),
+            *(*command, *length, "--timeout", "600", "--json"),
+        ],
+        env=_with_this_folder(environment(package_of(row.sequence), BASELINES)),
+        cwd=scratch,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    try:
+        document = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        return {"problem": (done.stderr.strip() or "no output").splitlines()[-1]}
+    if "error" in document:
+        return {
+            "problem": str(document["error"]).replace(str(scratch), "").replace("from /", "from ")
+        }
+    return {"predicted_bytes": round(document["total_gb"] * _GIB)}
+
+
+def _with_this_folder(variables: dict[str, str]) -> dict[str, str]:
+    return variables | {"PYTHONPATH": f"{HERE}:{variables['PYTHONPATH']}"}
