@@ -46,11 +46,11 @@ check: $(INSTALLED)
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(INSTALLED)
-	@set -e; for benchmark in bench/*.py; do \
+	@set -e; for benchmark in bench/*.py bench/memory/accuracy.py bench/memory/speed.py; do \
 		[ -e "$$benchmark" ] || { echo "no benchmark in bench/"; break; }; \
 		echo "== $$benchmark"; $(VENV)/bin/python "$$benchmark"; \
 	done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf $(SAMPLE)/data $(SAMPLE)/data.* $(SAMPLE)/out
+	rm -rf $(SAMPLE)/data $(SAMPLE)/data.* $(SAMPLE)/out bench/memory/.cache
