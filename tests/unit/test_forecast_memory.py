@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +11,11 @@ from sojourn.forecast.memory import Verdict, forecast_memory
 from sojourn.forecast.trace import (
     Alloc,
     BatchScale,
+    Convolution,
     Event,
     Free,
     Op,
+    Pass,
     Phase,
     Role,
     Trace,
@@ -70,19 +70,26 @@ def matmul(thread: int) -> Op:
         weight_shape=(4, 4),
         output_shape=(4, 4),
         item_bytes=4,
-        groups=1,
         thread=thread,
     )
 
 
-def convolution(groups: int = 1) -> Op:
-    return replace(
-        matmul(0),
-        kind="convolution",
+def convolution() -> Convolution:
+    return Convolution(
+        kernel=Pass.FORWARD,
+        phase=Phase.FORWARD,
+        line="train.py:2",
         input_shape=(8, 64, 56, 56),
-        weight_shape=(64, 64 // groups, 3, 3),
+        weight_shape=(64, 64, 3, 3),
         output_shape=(8, 64, 56, 56),
-        groups=groups,
+        stride=(1, 1),
+        padding=(1, 1),
+        dilation=(1, 1),
+        groups=1,
+        dtype="float32",
+        is_channels_last=False,
+        allows_tf32=True,
+        is_benchmarked=False,
     )
 
 
@@ -144,19 +151,11 @@ def test_convolution_workspace_goes_when_the_kernel_is_done() -> None:
     forecast = forecast_memory(
         trace_of(convolution(), convolution()), memory_bytes=16 * GIB, compute_capability="8.0"
     )
-    weight_bytes = 64 * 64 * 3 * 3 * 4
-    assert forecast.peak_allocated_bytes == weight_bytes
+    input_bytes, weight_bytes = 8 * 64 * 56 * 56 * 4, 64 * 64 * 3 * 3 * 4
+    assert forecast.peak_allocated_bytes == input_bytes + weight_bytes
     assert forecast.peak_reserved_bytes.high > forecast.peak_reserved_bytes.expected
 
 
-def test_depthwise_convolutions_are_not_given_cudnn_workspace() -> None:
-    forecast = forecast_memory(
-        trace_of(convolution(groups=64)), memory_bytes=16 * GIB, compute_capability="8.0"
-    )
-    assert forecast.peak_allocated_bytes == 0
-
-
-@given(st.lists(st.integers(min_value=1, max_value=200 * MIB), min_size=1, max_size=30))
 def test_low_is_not_over_expected_nor_expected_over_high(sizes: list[int]) -> None:
     events = [alloc(i, size, estimated=i % 3 == 0) for i, size in enumerate(sizes)]
     forecast = forecast_memory(

@@ -33,7 +33,7 @@ class OutOfDeviceMemoryError(Exception):
 class _Block:
     size_bytes: int
     is_small: bool
-    serial: int = 0
+    address: int
     is_free: bool = False
     before: _Block | None = None
     after: _Block | None = None
@@ -41,15 +41,15 @@ class _Block:
 
 @dataclass(slots=True)
 class _Pool:
-    """Free blocks ordered by size, then by age, as the allocator's own set is by address."""
+    """Free blocks ordered by size, then by address, as the allocator's own set is."""
 
     blocks: list[tuple[int, int, _Block]] = field(default_factory=list)
 
     def add(self, block: _Block) -> None:
-        bisect.insort(self.blocks, (block.size_bytes, block.serial, block))
+        bisect.insort(self.blocks, (block.size_bytes, block.address, block))
 
     def remove(self, block: _Block) -> None:
-        index = bisect.bisect_left(self.blocks, (block.size_bytes, block.serial), key=_order)
+        index = bisect.bisect_left(self.blocks, (block.size_bytes, block.address), key=_order)
         del self.blocks[index]
 
     def take_best_fit(self, size_bytes: int) -> _Block | None:
@@ -76,7 +76,7 @@ class CachingAllocator:
         self.peak_reserved_bytes = 0
         self._pools = {True: _Pool(), False: _Pool()}
         self._in_use: dict[int, _Block] = {}
-        self._serial = 0
+        self._next_address = 0
 
     def malloc(self, block: int, size_bytes: int) -> None:
         """Serve a request.
@@ -111,6 +111,7 @@ class CachingAllocator:
         if before is not None and before.is_free:
             pool.remove(before)
             freed.size_bytes += before.size_bytes
+            freed.address = before.address
             freed.before = before.before
             if freed.before is not None:
                 freed.before.after = freed
@@ -130,7 +131,9 @@ class CachingAllocator:
                 raise OutOfDeviceMemoryError
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
-        return _Block(size_bytes=segment_bytes, is_small=is_small)
+        address = self._next_address
+        self._next_address += segment_bytes
+        return _Block(size_bytes=segment_bytes, is_small=is_small, address=address)
 
     def _is_over(self, more_bytes: int) -> bool:
         return (
@@ -144,7 +147,11 @@ class CachingAllocator:
         if left_bytes < smallest_rest:
             return
         rest = _Block(
-            size_bytes=left_bytes, is_small=block.is_small, before=block, after=block.after
+            size_bytes=left_bytes,
+            is_small=block.is_small,
+            address=block.address + size_bytes,
+            before=block,
+            after=block.after,
         )
         if rest.after is not None:
             rest.after.before = rest
@@ -153,8 +160,6 @@ class CachingAllocator:
         self._release_to(self._pools[block.is_small], rest)
 
     def _release_to(self, pool: _Pool, block: _Block) -> None:
-        self._serial += 1
-        block.serial = self._serial
         block.is_free = True
         pool.add(block)
 

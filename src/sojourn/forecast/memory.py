@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from sojourn.forecast import workspace
 from sojourn.forecast.allocator import CachingAllocator, OutOfDeviceMemoryError
-from sojourn.forecast.trace import Alloc, Free, Op, Phase, Role
+from sojourn.forecast.convolution import convolution_workspace
+from sojourn.forecast.trace import Alloc, Convolution, Free, Op, Phase, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,6 +154,7 @@ class _Player:
 
     def __init__(self, bound: _Bound, capability: str, capacity_bytes: int | None) -> None:
         self._bound = bound
+        self._capability = capability
         self._cublas_bytes = workspace.cublas_workspace_bytes(capability)
         self._allocator = CachingAllocator(capacity_bytes)
         self._live: dict[int, tuple[Role, int]] = {}
@@ -173,10 +175,14 @@ class _Player:
             self._take(event.block, size_bytes, event.role, event)
         elif isinstance(event, Free):
             self._drop(event.block)
+        elif isinstance(event, Op):
+            self._multiply(event)
         else:
-            self._run(event)
+            self._convolve(event)
 
-    def _take(self, block: int, size_bytes: int, role: Role, event: Alloc | Op) -> None:
+    def _take(
+        self, block: int, size_bytes: int, role: Role, event: Alloc | Op | Convolution
+    ) -> None:
         self._allocator.malloc(block, size_bytes)
         self._live[block] = (role, size_bytes)
         self._by_role[role] += size_bytes
@@ -189,13 +195,15 @@ class _Player:
         self._by_role[role] -= size_bytes
         self._allocator.free(block)
 
-    def _run(self, op: Op) -> None:
-        """Give a kernel its workspace: for good (cuBLAS handles) or while it runs (cuDNN)."""
-        if op.kind == "matmul":
-            if op.thread not in self._handles:
-                self._handles.add(op.thread)
-                self._take(-2 - op.thread, self._cublas_bytes, Role.WORKSPACE, op)
-            return
-        needed = getattr(workspace.convolution_workspace(op), self._bound.workspace)
-        self._take(-1, needed, Role.WORKSPACE, op)
+    def _multiply(self, op: Op) -> None:
+        """Give a thread's cuBLAS handle its workspace, for good."""
+        if op.thread not in self._handles:
+            self._handles.add(op.thread)
+            self._take(-2 - op.thread, self._cublas_bytes, Role.WORKSPACE, op)
+
+    def _convolve(self, convolution: Convolution) -> None:
+        needed = getattr(
+            convolution_workspace(convolution, self._capability), self._bound.workspace
+        )
+        self._take(-1, needed, Role.WORKSPACE, convolution)
         self._drop(-1)

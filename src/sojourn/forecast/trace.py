@@ -1,23 +1,24 @@
 """Trace: what a script allocates on the device over its first optimizer steps, and in which order.
 
 The record between tracing and forecasting. It holds no accelerator: the same trace is replayed on
-each one. Three kinds of event, in the order in which they happened:
+each one. Kinds of event, in the order in which they happened:
 
-    Alloc   a storage comes to life on the device
-    Free    it goes
-    Op      a kernel runs that needs workspace of its own, which the framework never shows
+    Alloc         a storage comes to life on the device
+    Free          it goes
+    Op            a kernel runs that needs workspace of its own, which the framework never shows
+    Convolution   the same, of cuDNN's
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from sojourn.errors import TraceError
 
-TRACE_SCHEMA = "sojourn.trace/1"
+TRACE_SCHEMA = "sojourn.trace/2"
 
 
 class Role(StrEnum):
@@ -65,11 +66,9 @@ class Free:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """A kernel with workspace of its own runs.
+    """A matrix product runs, for which cuBLAS has workspace.
 
-    `kind` is "matmul", "convolution" or "convolution_backward"; shapes are as torch gives them
-    (convolution: input NCHW, weight OIHW); `item_bytes` is the size of one element; `thread` tells
-    the threads apart, since each has its own cuBLAS handle.
+    `kind` is "matmul"; `thread` tells the threads apart, since each has its own cuBLAS handle.
     """
 
     kind: str
@@ -79,11 +78,44 @@ class Op:
     weight_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     item_bytes: int
-    groups: int
     thread: int
 
 
-Event = Alloc | Free | Op
+class Pass(StrEnum):
+    """Which of a convolution's three kernels: cuDNN chooses an algorithm for each by itself."""
+
+    FORWARD = "forward"
+    BACKWARD_DATA = "backward_data"
+    BACKWARD_WEIGHT = "backward_weight"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution:
+    """One of cuDNN's convolution kernels runs.
+
+    Shapes are as cuDNN gets them: input and output (N, C, ...), weight (O, I/groups, ...), with two
+    or three spatial sizes. `dtype` is torch's name of the elements' type; `is_channels_last` says
+    how all three lie in memory; `allows_tf32` and `is_benchmarked` are torch's settings at the call
+    (`torch.backends.cudnn.allow_tf32` and `.benchmark`).
+    """
+
+    kernel: Pass
+    phase: Phase
+    line: str
+    input_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    dtype: str
+    is_channels_last: bool
+    allows_tf32: bool
+    is_benchmarked: bool
+
+
+Event = Alloc | Free | Op | Convolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,40 +179,29 @@ def _check_schema(schema: str) -> None:
         raise ValueError(f"its schema is {schema!r}")
 
 
+_CODES: dict[str, type[Event]] = {"a": Alloc, "f": Free, "o": Op, "c": Convolution}
+_CODE_OF = {kind: code for code, kind in _CODES.items()}
+_ENUMS: dict[str, type[StrEnum]] = {"Role": Role, "Phase": Phase, "Pass": Pass}
+
+
 def _dump_event(event: Event) -> list[Any]:
-    if isinstance(event, Free):
-        return ["f", event.block]
-    fields = asdict(event).values()
-    return ["a" if isinstance(event, Alloc) else "o", *fields]
+    return [_CODE_OF[type(event)], *asdict(event).values()]
 
 
 def _load_event(row: list[Any]) -> Event:
-    match row:
-        case ["f", block]:
-            return Free(block=block)
-        case ["a", block, size_bytes, role, phase, line, estimated]:
-            return Alloc(
-                block=block,
-                size_bytes=size_bytes,
-                role=Role(role),
-                phase=Phase(phase),
-                line=line,
-                estimated=estimated,
-            )
-        case ["o", kind, phase, line, input_shape, weight_shape, output_shape, *rest]:
-            item_bytes, groups, thread = rest
-            return Op(
-                kind=kind,
-                phase=Phase(phase),
-                line=line,
-                input_shape=tuple(input_shape),
-                weight_shape=tuple(weight_shape),
-                output_shape=tuple(output_shape),
-                item_bytes=item_bytes,
-                groups=groups,
-                thread=thread,
-            )
-    raise ValueError(f"unknown event {row[:1]}")
+    kind = _CODES[row[0]]
+    names = fields(kind)
+    if len(names) != len(row) - 1:
+        raise ValueError(f"an event of {len(row) - 1} fields")
+    return kind(
+        **{f.name: _load_field(f.type, value) for f, value in zip(names, row[1:], strict=True)}
+    )
+
+
+def _load_field(annotation: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return _ENUMS[annotation](value) if annotation in _ENUMS else value
 
 
 class BatchScale:
@@ -235,6 +256,8 @@ def _same_event(first: Event, second: Event) -> bool:
         return (first.block, first.role, first.phase) == (second.block, second.role, second.phase)
     if isinstance(first, Op) and isinstance(second, Op):
         return first.kind == second.kind and len(first.input_shape) == len(second.input_shape)
+    if isinstance(first, Convolution) and isinstance(second, Convolution):
+        return first.kernel == second.kernel and len(first.input_shape) == len(second.input_shape)
     return False
 
 
@@ -242,7 +265,7 @@ def _blend(first: Event, second: Event, share: float) -> Event:
     if isinstance(first, Alloc) and isinstance(second, Alloc):
         size_bytes = _between(first.size_bytes, second.size_bytes, share)
         return replace(first, size_bytes=size_bytes)
-    if isinstance(first, Op) and isinstance(second, Op):
+    if isinstance(first, (Op, Convolution)) and isinstance(second, (Op, Convolution)):
         return replace(
             first,
             input_shape=_between_shapes(first.input_shape, second.input_shape, share),

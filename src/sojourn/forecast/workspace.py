@@ -6,14 +6,9 @@ it may be off, and the forecast's band follows from that.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sojourn.units import MIB
-
-if TYPE_CHECKING:
-    from sojourn.forecast.trace import Op
 
 # Bytes per handle and thread: `:4096:2:16:8` = 2 of 4096 KiB and 8 of 16 KiB; on compute capability
 # 9.0 `:4096:8`. Source: PyTorch, ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize.
@@ -100,30 +95,6 @@ def cublas_workspace_bytes(compute_capability: str) -> int:
 def context_bytes(compute_capability: str) -> int:
     """Bytes that the CUDA context takes of the card's memory, outside torch's allocator."""
     return _CONTEXT_BYTES.get(_major(compute_capability), _CONTEXT_UNKNOWN_BYTES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
-    """Bytes of temporary workspace of one kernel."""
-
-    low: int
-    expected: int
-    high: int
-
-
-def convolution_workspace(op: Op) -> Workspace:
-    """Workspace that cuDNN's heuristics ask for in one convolution.
-
-    A model, uncalibrated: cuDNN mostly takes implicit GEMM kernels that need little; layout changes
-    (NCHW to NHWC and back) need a copy of input and output, which is the upper bound taken here;
-    the backward pass to the weights needs partial sums of the weight's size as well.
-    """
-    weight = math.prod(op.weight_shape) * op.item_bytes
-    copies = (math.prod(op.input_shape) + math.prod(op.output_shape)) * op.item_bytes
-    if op.groups > 1 and op.groups == op.input_shape[1]:
-        # Depthwise kernels are torch's own and read in place.
-        return Workspace(low=0, expected=0, high=weight)
-    return Workspace(low=0, expected=weight, high=weight + copies)
 
 
 def _major(compute_capability: str) -> int:

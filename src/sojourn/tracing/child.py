@@ -60,6 +60,7 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
     from sojourn.tracing.kernels import Kernels
     from sojourn.tracing.recorder import Recorder
+    from sojourn.tracing.torchvision_ops import tolerate_torchvision
 
     started = time.monotonic()
     source = read_source(Path(request.script))
@@ -70,6 +71,7 @@ def _trace(request: Request) -> Trace:
     install_cuda_api(recorder, request.compute_capability)
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
     install_hooks(recorder, steps, loaders)
+    tolerate_torchvision(recorder)
     _prepare_surroundings(request, source, recorder)
 
     def result() -> Trace:

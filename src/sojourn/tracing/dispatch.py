@@ -21,7 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from sojourn.errors import TraceError
-from sojourn.forecast.trace import Role
+from sojourn.forecast.trace import Phase, Role
+from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
 from sojourn.tracing.unknown_sizes import largest_result
 
 if TYPE_CHECKING:
@@ -29,10 +30,16 @@ if TYPE_CHECKING:
 
     from sojourn.tracing.recorder import Recorder
 
+_CONVOLUTIONS = {
+    "convolution": note_convolution,
+    "convolution_backward": note_convolution_backward,
+}
 _MATMULS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "addbmm", "_scaled_mm", "dot"}
 # Elements; integers up to this many are remembered when they go to the device, so that lengths and
 # labels come back as they went.
 _REMEMBERED_ELEMENTS = 1 << 20
+# Who holds the storage of a gradient that only autograd has: the tensor, and the one who asks.
+_HOLDERS_OF_ITS_OWN = 2
 _TO_HOST = {"_to_copy", "empty_like", "zeros_like", "ones_like", "rand_like", "randn_like"}
 
 
@@ -79,6 +86,8 @@ class FakeCudaMode(TorchDispatchMode):
         handled, value = self._leave_device(name, args, kwargs)
         if handled:
             return value
+        if self._is_accumulation(func, args, kwargs):
+            return args[0]
         if name == "_to_copy" and not has_fake:
             output = self._enter_device(func, args, kwargs)
         else:
@@ -86,6 +95,26 @@ class FakeCudaMode(TorchDispatchMode):
         self._note_kernel(name, args, output)
         self._note_outputs(name, args, output)
         return output
+
+    def _is_accumulation(self, func: Any, args: Any, kwargs: Any) -> bool:
+        """Whether this is autograd adding up two gradients of one tensor.
+
+        On a card it adds in place where nobody else holds the first; since these tensors are of
+        Python's making, it does not dare to.
+        Source: PyTorch, torch/csrc/autograd/input_buffer.cpp, accumulate.
+        """
+        if func is not torch.ops.aten.add.Tensor or self._recorder.phase is not Phase.BACKWARD:
+            return False
+        if kwargs or torch.is_grad_enabled() or not all(isinstance(a, FakeTensor) for a in args):
+            return False
+        held, more = args
+        storage = held.untyped_storage()._cdata  # noqa: SLF001 - torch's own count of holders
+        return (
+            held.shape == more.shape
+            and held.dtype == more.dtype
+            and torch._C._storage_Use_Count(storage) <= _HOLDERS_OF_ITS_OWN  # noqa: SLF001
+            and bool(torch.ops.aten.is_non_overlapping_and_dense.default(held))
+        )
 
     def _leave_device(self, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         """Make up what comes back to the host. Returns whether it did, and the value."""
@@ -170,23 +199,11 @@ class FakeCudaMode(TorchDispatchMode):
         if name in _MATMULS:
             first, second = _matrices(args)
             shape = tuple(output.shape) if isinstance(output, torch.Tensor) else ()
-            self._recorder.run("matmul", tensor=first, weight=second, output_shape=shape)
-        elif name in {"convolution", "cudnn_convolution", "_convolution"}:
-            self._recorder.run(
-                "convolution",
-                tensor=args[0],
-                weight=args[1],
-                output_shape=tuple(output.shape),
-                groups=args[8] if name != "cudnn_convolution" else args[5],
-            )
-        elif name == "convolution_backward":
-            self._recorder.run(
-                "convolution_backward",
-                tensor=args[1],
-                weight=args[2],
-                output_shape=tuple(args[0].shape),
-                groups=args[9],
-            )
+            self._recorder.multiply(tensor=first, weight=second, output_shape=shape)
+        elif name in _CONVOLUTIONS:
+            # Asking torch which kernel it would take makes fake tensors.
+            with self.fake:
+                _CONVOLUTIONS[name](self._recorder, args, output)
 
     def _note_outputs(self, name: str, args: Any, output: Any) -> None:
         source = args[0] if args else None

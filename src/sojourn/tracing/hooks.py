@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.optimizer import (
+    _foreach_supported_types,
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
@@ -117,6 +119,9 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
         if steps.is_enough():
             steps.stop(recorder)
 
+    # On a card the optimizers that can do take all parameters in one kernel, with room for all at
+    # once; torch lets none but its own tensor types in.
+    _foreach_supported_types.append(FakeTensor)
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     register_optimizer_step_pre_hook(before)
     register_optimizer_step_post_hook(after)

@@ -13,7 +13,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sojourn.forecast.trace import Alloc, Event, Free, Op, Phase, Role
+from sojourn.forecast.trace import Alloc, Convolution, Event, Free, Op, Pass, Phase, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,16 +88,8 @@ class Recorder:
             if known is not None and not self.is_closed:
                 self._events.append(Free(block=known[0]))
 
-    def run(
-        self,
-        kind: str,
-        *,
-        tensor: Any,
-        weight: Any,
-        output_shape: tuple[int, ...],
-        groups: int = 1,
-    ) -> None:
-        """A kernel with workspace of its own runs on `tensor` and `weight`."""
+    def multiply(self, *, tensor: Any, weight: Any, output_shape: tuple[int, ...]) -> None:
+        """A matrix product of `tensor` and `weight` runs."""
         with self._lock:
             if self.is_closed:
                 return
@@ -105,17 +97,54 @@ class Recorder:
             thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
             self._events.append(
                 Op(
-                    kind=kind,
+                    kind="matmul",
                     phase=phase,
                     line=self._line_now(phase),
                     input_shape=tuple(tensor.shape),
                     weight_shape=tuple(weight.shape),
                     output_shape=output_shape,
                     item_bytes=tensor.element_size(),
-                    groups=groups,
                     thread=thread,
                 )
             )
+
+    def convolve(self, kernel: Pass, **fields: Any) -> None:
+        """One of cuDNN's convolution kernels runs; `fields` are those of `Convolution`."""
+        with self._lock:
+            if not self.is_closed:
+                phase = self._phase_now()
+                line = self._line_now(phase)
+                self._events.append(Convolution(kernel=kernel, phase=phase, line=line, **fields))
+
+    @contextlib.contextmanager
+    def passing(self, size_bytes: int) -> Iterator[None]:
+        """Within it, a block is taken that dispatch does not show: a copy that a kernel makes."""
+        block = self._take_passing(size_bytes) if size_bytes else None
+        try:
+            yield
+        finally:
+            if block is not None:
+                with self._lock:
+                    if not self.is_closed:
+                        self._events.append(Free(block=block))
+
+    def _take_passing(self, size_bytes: int) -> int | None:
+        with self._lock:
+            if self.is_closed:
+                return None
+            block = self._next_block
+            self._next_block += 1
+            phase = self._phase_now()
+            self._events.append(
+                Alloc(
+                    block=block,
+                    size_bytes=size_bytes,
+                    role=Role.WORKSPACE,
+                    phase=phase,
+                    line=self._line_now(phase),
+                )
+            )
+            return block
 
     def mark(self, tensor: Any, role: Role) -> None:
         """Say what a tensor's storage is for; the last word counts, but parameters stay."""
