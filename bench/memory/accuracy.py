@@ -89,20 +89,15 @@ def _plan_all(rows: Sequence[Row], options: argparse.Namespace) -> list[Forecast
 
 
 def _print_row(row: Row, forecast: Forecast) -> None:
-    measured = row.measured_bytes
-    error = ""
-    if measured is not None and forecast.expected_bytes is not None:
-        error = f"{(forecast.expected_bytes / measured - 1) * 100:+.2f} %"
-    said = [
-        "-" if size is None else f"{size / MIB:.0f}"
-        for size in (forecast.expected_bytes, forecast.low_bytes, forecast.high_bytes)
-    ]
+    measured, peak = row.measured_bytes, forecast.peak
     real = "OOM" if measured is None else f"{measured / MIB:.0f}"
-    print(
-        f"{row.id[:48]:<48} {real:>6} expected {said[0]:>6} [{said[1]} {said[2]}] {error:>9} "
-        f"{forecast.verdict} {forecast.problem or ''}",
-        flush=True,
-    )
+    said, error = forecast.problem or "", ""
+    if peak is not None:
+        sizes = (peak.expected_bytes, peak.low_bytes, peak.high_bytes)
+        said = "expected {:.0f} [{:.0f} {:.0f}]".format(*(size / MIB for size in sizes))
+        if measured is not None:
+            error = f"{(peak.expected_bytes / measured - 1) * 100:+.2f} %"
+    print(f"{row.id[:48]:<48} {real:>6} {error:>9} {forecast.verdict:<12} {said}", flush=True)
 
 
 def _write(results: Sequence[Result], out: Path) -> None:

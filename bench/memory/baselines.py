@@ -34,6 +34,7 @@ KITSUNE, ALLOC, ACCELERATE = "torch-kitsune", "alloc", "accelerate"
 BASELINE_TOOLS = (KITSUNE, ALLOC, ACCELERATE)
 _KEPT = CACHE / "baselines.json"
 _GIB = 2**30
+_ALLOC = (sys.executable, "-c", "from alloc.cli import app; app()")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,15 @@ def ask_baselines(rows: Sequence[Row], *, processes: int) -> dict[str, dict[str,
     new = [row for row in rows if keys[row.id] not in kept]
     for sequences in (False, True):
         part = [row for row in new if (row.sequence is not None) is sequences]
-        for row_id, answers in _ask_child(part).items():
-            kept.setdefault(keys[row_id], {}).update(answers)
+        for row_id, said in _ask_child(part).items():
+            kept.setdefault(keys[row_id], {}).update(said)
+    # alloc takes no optimizer: rows that differ in theirs only ask the same.
+    asked = {(model_definition(row), row.batch): row for row in new}
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(processes) as pool:
-        found = pool.map(lambda row: _ask_alloc(row, Path(scratch)), new)
-        for row, answer in zip(new, found, strict=True):
-            kept[keys[row.id]][ALLOC] = answer
+        found = list(pool.map(lambda row: _ask_alloc(row, Path(scratch)), asked.values()))
+    answers = dict(zip(asked, found, strict=True))
+    for row in new:
+        kept[keys[row.id]][ALLOC] = answers[model_definition(row), row.batch]
     CACHE.mkdir(exist_ok=True)
     _KEPT.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     return {
@@ -104,13 +108,10 @@ def _ask_alloc(row: Row, scratch: Path) -> dict[str, Any]:
     imports = f"import torchvision_models, {package_of(row.sequence)}"
     file = scratch / f"{row.id}.py"
     file.write_text(f"{imports}\n{model_definition(row)}\n", encoding="utf-8")
-    command = ["ghost", file, "--dtype", "fp32", "--batch-size", str(row.batch), "--no-config"]
+    command = ["ghost", str(file), "--dtype", "fp32", "--batch-size", str(row.batch), "--no-config"]
     length = [] if row.sequence is None else ["--seq-length", str(row.sequence)]
     done = subprocess.run(
-        [
-            *(sys.executable, "-c", "from alloc.cli import app; app()"),
-            *(*command, *length, "--timeout", "600", "--json"),
-        ],
+        [*_ALLOC, *command, *length, "--timeout", "600", "--json"],
         env=_with_this_folder(environment(package_of(row.sequence), BASELINES)),
         cwd=scratch,
         capture_output=True,

@@ -39,16 +39,23 @@ _ENDED_WITH_A_PLAN = (0, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """What the plan says of the row's card: reserved memory without the CUDA context, in bytes.
+class Peak:
+    """Reserved memory without the CUDA context."""
 
-    `problem` is the first line of the error where there is no plan; then nothing else is known.
+    low_bytes: int
+    expected_bytes: int
+    high_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What the plan says of the row's card.
+
+    `problem` is the last line of the error where there is no plan; then nothing else is known.
     """
 
     verdict: str
-    low_bytes: int | None = None
-    expected_bytes: int | None = None
-    high_bytes: int | None = None
+    peak: Peak | None = None
     allocated_bytes: int | None = None
     usable_bytes: int | None = None
     parameter_bytes: int | None = None
@@ -130,9 +137,7 @@ def read_plan(row: Row) -> Forecast:
     peak, at = memory["peak_reserved_bytes"], memory["at"]
     return Forecast(
         verdict=option["verdict"],
-        low_bytes=peak["low"],
-        expected_bytes=peak["expected"],
-        high_bytes=peak["high"],
+        peak=Peak(low_bytes=peak["low"], expected_bytes=peak["expected"], high_bytes=peak["high"]),
         allocated_bytes=memory["peak_allocated_bytes"],
         usable_bytes=memory["usable_bytes"],
         parameter_bytes=memory["by"]["parameters"],

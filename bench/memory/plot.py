@@ -6,88 +6,80 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from results import compared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from results import Result
+    from results import Compared, Result
 
 _GIB = 2**30
 _COLOURS = {"cnn": "#1f6fb4", "transformer": "#c8541b"}
 _LABELS = {"cnn": "images", "transformer": "texts"}
 _FAINT = "#9a9a9a"
+_ENDS_GIB = [1.0, 17.0]
+_TICKS_GIB = [1, 2, 4, 8, 16]
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Write the scatter plot of the runs that fitted: all, and below it their errors."""
+    """Write the scatter plot of the runs that fitted, and below it their errors."""
     mpl.rcParams["svg.hashsalt"] = "sojourn"  # the same figures give the same file
     figure = Figure(figsize=(7, 8.5), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=[2.4, 1], sharex=True)
-    fitted = [
-        each
-        for each in results
-        if each.row.measured_bytes is not None and each.forecast.expected_bytes is not None
-    ]
-    _draw_sizes(upper, fitted)
-    _draw_errors(lower, fitted)
+    upper.plot(_ENDS_GIB, _ENDS_GIB, color="black", linewidth=0.7, zorder=0)
+    lower.axhline(0, color="black", linewidth=0.7, zorder=0)
+    found = compared(results)
+    _draw_xmem(upper, lower, found)
+    for family in _COLOURS:
+        _draw_family(upper, lower, [each for each in found if each.result.row.family == family])
+    _label(upper, lower)
     figure.savefig(path, metadata={"Date": None})
 
 
-def _draw_sizes(axes: Axes, results: Sequence[Result]) -> None:
-    ends = [1.0, 16.0]
-    axes.plot(ends, ends, color="black", linewidth=0.7, zorder=0)
-    axes.scatter(*_xmem(results), marker="x", s=22, color=_FAINT, label="xMem", zorder=1)
-    for family, colour in _COLOURS.items():
-        part = [each for each in results if each.row.family == family]
-        expected = [each.forecast.expected_bytes / _GIB for each in part]
-        below = [
-            each.forecast.expected_bytes / _GIB - each.forecast.low_bytes / _GIB for each in part
-        ]
-        above = [
-            each.forecast.high_bytes / _GIB - each.forecast.expected_bytes / _GIB for each in part
-        ]
-        axes.errorbar(
-            [each.row.measured_bytes / _GIB for each in part],
-            expected,
-            yerr=[below, above],
-            fmt="o",
-            markersize=4,
-            linewidth=1,
-            color=colour,
-            label=f"Sojourn, {_LABELS[family]}: expected, low to high",
-        )
-    axes.set(xscale="log", yscale="log", ylabel="predicted, GiB")
-    ticks = [1, 2, 4, 8, 16]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_yticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
-    axes.set_title("Peak device memory of measured training runs")
-    axes.legend(frameon=False)
+def _draw_family(upper: Axes, lower: Axes, points: Sequence[Compared]) -> None:
+    if not points:
+        return
+    family = points[0].result.row.family
+    measured = [each.measured_bytes / _GIB for each in points]
+    peaks = [each.peak for each in points]
+    upper.errorbar(
+        measured,
+        [peak.expected_bytes / _GIB for peak in peaks],
+        yerr=[
+            [(peak.expected_bytes - peak.low_bytes) / _GIB for peak in peaks],
+            [(peak.high_bytes - peak.expected_bytes) / _GIB for peak in peaks],
+        ],
+        fmt="o",
+        markersize=4,
+        linewidth=1,
+        color=_COLOURS[family],
+        label=f"Sojourn, {_LABELS[family]}: expected, low to high",
+    )
+    errors = [(each.peak.expected_bytes / each.measured_bytes - 1) * 100 for each in points]
+    lower.scatter(measured, errors, s=16, color=_COLOURS[family])
 
 
-def _draw_errors(axes: Axes, results: Sequence[Result]) -> None:
-    axes.axhline(0, color="black", linewidth=0.7, zorder=0)
-    measured = [each.row.measured_bytes / _GIB for each in results]
-    known = [(m, e.scores["xmem"].error) for m, e in zip(measured, results, strict=True)]
-    faint = [(m, error * 100) for m, error in known if error is not None]
-    axes.scatter(*zip(*faint, strict=True), marker="x", s=22, color=_FAINT)
-    for family, colour in _COLOURS.items():
-        part = [each for each in results if each.row.family == family]
-        axes.scatter(
-            [each.row.measured_bytes / _GIB for each in part],
-            [(each.scores["sojourn"].error or 0) * 100 for each in part],
-            s=16,
-            color=colour,
-        )
-    axes.set(xlabel="measured, GiB", ylabel="error, %")
-
-
-def _xmem(results: Sequence[Result]) -> tuple[list[float], list[float]]:
+def _draw_xmem(upper: Axes, lower: Axes, points: Sequence[Compared]) -> None:
     known = [
-        (each.row.measured_bytes / _GIB, said.predicted_bytes / _GIB)
-        for each in results
-        if (said := each.row.published["xmem"]) is not None and said.predicted_bytes is not None
+        (each.measured_bytes / _GIB, said.predicted_bytes / _GIB)
+        for each in points
+        if (said := each.result.row.published["xmem"]) and said.predicted_bytes is not None
     ]
-    return [x for x, _ in known], [y for _, y in known]
+    measured = [x for x, _ in known]
+    upper.scatter(measured, [y for _, y in known], marker="x", s=22, color=_FAINT, label="xMem")
+    errors = [(y / x - 1) * 100 for x, y in known]
+    lower.scatter(measured, errors, marker="x", s=22, color=_FAINT)
+
+
+def _label(upper: Axes, lower: Axes) -> None:
+    upper.set(xscale="log", yscale="log", ylabel="predicted, GiB")
+    ticks = [str(tick) for tick in _TICKS_GIB]
+    upper.set_xticks(_TICKS_GIB, ticks)
+    upper.set_yticks(_TICKS_GIB, ticks)
+    upper.minorticks_off()
+    upper.set_title("Peak device memory of measured training runs")
+    upper.legend(frameon=False)
+    lower.set(xlabel="measured, GiB", ylabel="error, %")
+    lower.minorticks_off()

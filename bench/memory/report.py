@@ -117,8 +117,7 @@ def _fitted_table(results: Sequence[Result]) -> str:
         [
             (
                 *(_name(each), each.row.gpu, _mib(each.row.measured_bytes)),
-                *(_mib(each.forecast.expected_bytes), _low_to_high(each)),
-                *(_percent(each.scores[SOJOURN].error), _verdict(each)),
+                *(*_peak(each), _percent(each.scores[SOJOURN].error), _verdict(each)),
                 *(_percent(each.scores[tool].error) for tool in others),
             )
             for each in fitted
@@ -133,7 +132,7 @@ def _failed_table(results: Sequence[Result]) -> str:
         [
             (
                 *(_name(each), each.row.gpu, _mib(each.forecast.usable_bytes)),
-                *(_mib(each.forecast.expected_bytes), _low_to_high(each), _verdict(each)),
+                *(*_peak(each), _verdict(each)),
                 *(each.scores[tool].verdict or "-" for tool in TOOLS if tool != SOJOURN),
             )
             for each in failed
@@ -173,8 +172,11 @@ def _verdict(result: Result) -> str:
     return f"**{said}**" if wrong or result.is_above_high else said
 
 
-def _low_to_high(result: Result) -> str:
-    return f"{_mib(result.forecast.low_bytes)} to {_mib(result.forecast.high_bytes)}"
+def _peak(result: Result) -> tuple[str, str]:
+    peak = result.forecast.peak
+    if peak is None:
+        return "-", "-"
+    return _mib(peak.expected_bytes), f"{_mib(peak.low_bytes)} to {_mib(peak.high_bytes)}"
 
 
 def _mib(size_bytes: int | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from baselines import BASELINE_TOOLS, Answer
-from plans import DOES_NOT_FIT, NO_ANSWER, Forecast
+from plans import DOES_NOT_FIT, NO_ANSWER, Forecast, Peak
 from rows import PUBLISHED_TOOLS
 from summary import Band, Score, score
 
@@ -39,60 +39,64 @@ class Result:
 
     @property
     def is_above_high(self) -> bool:
-        measured, high = self.row.measured_bytes, self.forecast.high_bytes
-        return measured is not None and high is not None and measured > high
+        found = compared([self])
+        return bool(found) and found[0].measured_bytes > found[0].peak.high_bytes
 
-    @property
-    def is_below_low(self) -> bool:
-        measured, low = self.row.measured_bytes, self.forecast.low_bytes
-        return measured is not None and low is not None and measured < low
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A run that fitted and was forecast."""
+
+    result: Result
+    measured_bytes: int
+    peak: Peak
+
+
+def compared(results: Sequence[Result]) -> list[Compared]:
+    return [
+        Compared(result=each, measured_bytes=each.row.measured_bytes, peak=each.forecast.peak)
+        for each in results
+        if each.row.measured_bytes is not None and each.forecast.peak is not None
+    ]
 
 
 def combine(row: Row, forecast: Forecast, baselines: Mapping[str, Answer]) -> Result:
     """Score every tool on one row."""
-    published = {
-        tool: Answer(predicted_bytes=said.predicted_bytes) if said else Answer(problem="not run")
-        for tool, said in row.published.items()
-    }
+    has_answer = forecast.verdict != NO_ANSWER
     scores = {
         SOJOURN: score(
             row,
-            predicted_bytes=forecast.expected_bytes,
-            does_not_fit=None
-            if forecast.verdict == NO_ANSWER
-            else forecast.verdict == DOES_NOT_FIT,
+            predicted_bytes=forecast.peak.expected_bytes if forecast.peak else None,
+            does_not_fit=forecast.verdict == DOES_NOT_FIT if has_answer else None,
         )
     }
+    answers: dict[str, Answer] = {}
     for tool, said in row.published.items():
+        predicted = said.predicted_bytes if said else None
+        answers[tool] = Answer(predicted_bytes=predicted, problem=None if said else "not run")
         scores[tool] = score(
-            row,
-            predicted_bytes=said and said.predicted_bytes,
-            does_not_fit=said and said.out_of_memory,
+            row, predicted_bytes=predicted, does_not_fit=said.out_of_memory if said else None
         )
     for tool, answer in baselines.items():
         predicted = answer.predicted_bytes
+        answers[tool] = answer
         scores[tool] = score(
             row,
             predicted_bytes=predicted,
             does_not_fit=None if predicted is None else predicted > row.card_bytes,
         )
-    return Result(row=row, forecast=forecast, answers=published | dict(baselines), scores=scores)
+    return Result(row=row, forecast=forecast, answers=answers, scores=scores)
 
 
 def band(results: Sequence[Result]) -> Band:
     """Return how the band did on the runs that fitted and were forecast."""
-    inside = [
-        result
-        for result in results
-        if result.row.measured_bytes is not None and result.forecast.high_bytes is not None
-    ]
+    inside = compared(results)
     widths = [
-        (result.forecast.high_bytes - result.forecast.low_bytes) / result.forecast.expected_bytes
-        for result in inside
+        (each.peak.high_bytes - each.peak.low_bytes) / each.peak.expected_bytes for each in inside
     ]
     return Band(
         rows=len(inside),
-        above_high=sum(result.is_above_high for result in inside),
-        below_low=sum(result.is_below_low for result in inside),
+        above_high=sum(each.measured_bytes > each.peak.high_bytes for each in inside),
+        below_low=sum(each.measured_bytes < each.peak.low_bytes for each in inside),
         median_width=statistics.median(widths) if widths else None,
     )

@@ -58,9 +58,11 @@ class Band:
 
 def score(row: Row, *, predicted_bytes: int | None, does_not_fit: bool | None) -> Score:
     measured = row.measured_bytes
-    known = predicted_bytes is not None and measured is not None
+    error = None
+    if predicted_bytes is not None and measured is not None:
+        error = predicted_bytes / measured - 1
     return Score(
-        error=predicted_bytes / measured - 1 if known else None,
+        error=error,
         verdict=None if does_not_fit is None else _verdict(row, does_not_fit=does_not_fit),
     )
 

@@ -6,8 +6,10 @@ first one that it registers a shape rule for. Models need none of them: declared
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-_DECLARED = torch.library.Library("torchvision", "DEF")
+_DECLARED: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
 for _name in ("nms", "qnms"):
     _DECLARED.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
