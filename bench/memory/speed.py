@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -32,13 +33,14 @@ from report import dump
 
 RATIO_LIMIT = 20
 HOST_LIMIT_BYTES = 1_500_000_000
+REPEATS = 3  # of `sojourn plan`, for the median; the run takes minutes and is run once
 CARD = "colab/a100-40gb"
 CORES = os.cpu_count() or 1
 _ENDED_WITH_A_PLAN = (0, 8)
 _LEGEND = (
     "Made by `python bench/memory/speed.py` on {machine}. Two training steps: traced by `sojourn "
     "plan`, and really run on the CPU under torch's profiler. The command traces twice, the second "
-    "time at half the batch, and starts Python and torch each time."
+    "time at half the batch, and starts Python and torch each time; medians of {repeats}."
 )
 _HEAD = (
     *("two steps of", "run on the CPU", "traced", "times faster", "whole command", "times faster"),
@@ -185,35 +187,51 @@ def _compare(case: Case) -> Comparison:
         variables["PYTHONPATH"] += f"{os.pathsep}{HERE}"
         plan = ["-m", "sojourn", "plan", "train.py", "--on", CARD, "--json", "--quiet"]
         _measure(plan, folder, variables)  # fills the disk cache and writes the byte code
-        command, text = _measure(plan, folder, variables)
+        plans = [_measure(plan, folder, variables) for _ in range(REPEATS)]
         process, seconds = _measure(["profiled.py"], folder, variables)
-    document = json.loads(text)
-    traced = document["trace"]
-    memory = document["options"][0]["device_memory"]
+    documents = [json.loads(text) for _, text in plans]
+    traces = [document["trace"] for document in documents]
+    memory = documents[0]["options"][0]["device_memory"]
     found = Comparison(
         case=case.name,
         parameter_bytes=memory["by"]["parameters"],
-        trace=Cost(seconds=traced["seconds"], host_bytes=traced["host_memory_bytes"]),
-        command=command,
+        trace=_median([_traced(trace) for trace in traces]),
+        command=_median([cost for cost, _ in plans]),
         run=Cost(seconds=round(float(seconds), 3), host_bytes=process.host_bytes),
     )
     print(f"{case.name}: {asdict(found)}, ratio {found.ratio:.1f}", flush=True)
     return found
 
 
+def _traced(trace: dict[str, Any]) -> Cost:
+    return Cost(seconds=trace["seconds"], host_bytes=trace["host_memory_bytes"])
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(
+        seconds=statistics.median(cost.seconds for cost in costs),
+        host_bytes=max(cost.host_bytes for cost in costs),
+    )
+
+
 def _measure(arguments: list[str], folder: str, variables: dict[str, str]) -> tuple[Cost, str]:
     """Run a Python process to its end; return what it took, and what it printed."""
-    printed = Path(folder, "printed")
-    with printed.open("wb") as output:
+    printed, errors = Path(folder, "printed"), Path(folder, "errors")
+    with printed.open("wb") as output, errors.open("wb") as complaints:
         began_s = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=folder, env=variables, stdout=output
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=variables,
+            stdout=output,
+            stderr=complaints,
         )
         # Unlike `wait`, this tells the peak of this very process and of those it waited for.
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began_s
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in _ENDED_WITH_A_PLAN:
+        print(errors.read_text(encoding="utf-8", errors="replace"), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, process.args)
     kib = 1024
     return (
@@ -235,7 +253,7 @@ def _page(found: list[Comparison]) -> str:
     lines = [
         "# What a trace costs",
         "",
-        _LEGEND.format(machine=f"{platform.machine()}, {CORES} cores"),
+        _LEGEND.format(machine=f"{platform.machine()}, {CORES} cores", repeats=REPEATS),
         "",
         f"| {' | '.join(_HEAD)} |",
         "|" + " --- |" + " ---: |" * (len(_HEAD) - 1),
