@@ -80,7 +80,7 @@ class _Bound:
 
 
 _LOW = _Bound(estimate=workspace.ESTIMATE_LOW, workspace="low")
-_EXPECTED = _Bound(estimate=1.0, workspace="expected")
+EXPECTED = _Bound(estimate=1.0, workspace="expected")
 _HIGH = _Bound(estimate=workspace.ESTIMATE_HIGH, workspace="high")
 
 
@@ -98,7 +98,7 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
     context = workspace.context_bytes(compute_capability)
     usable = memory_bytes - context
     low = _replay(trace, _LOW, usable, compute_capability)
-    expected = _replay(trace, _EXPECTED, usable, compute_capability)
+    expected = _replay(trace, EXPECTED, usable, compute_capability)
     high = _replay(trace, _HIGH, usable, compute_capability)
     expected_bytes = expected.allocator.peak_reserved_bytes
     reserved = Range(
@@ -144,12 +144,12 @@ class _Replay:
 def _replay(trace: Trace, bound: _Bound, usable_bytes: int, capability: str) -> _Replay:
     """Replay within the card; where that fails, without end, to say what it would need."""
     try:
-        return _Player(bound, capability, usable_bytes).play(trace)
+        return Player(bound, capability, usable_bytes).play(trace)
     except OutOfDeviceMemoryError:
-        return _Player(bound, capability, None).play(trace)
+        return Player(bound, capability, None).play(trace)
 
 
-class _Player:
+class Player:
     """One pass over the events."""
 
     def __init__(self, bound: _Bound, capability: str, capacity_bytes: int | None) -> None:
