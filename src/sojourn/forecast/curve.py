@@ -1,0 +1,155 @@
+"""Where the memory goes: use over the step that holds the peak, and whose lines are live at it.
+
+Both are read off the expected replay, the one that gives the forecast's peak, on a card without
+end: cached segments come and go at a card's limit, blocks in use do not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sojourn.forecast.memory import EXPECTED, Player
+from sojourn.forecast.trace import Phase, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sojourn.forecast.trace import Alloc, Convolution, Event, Op, Trace
+
+# A curve is drawn on a screen: it is cut into this many stretches, and of each the highest and the
+# lowest point are kept.
+_STRETCHES = 60
+_TOP_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """What is in use after the trace's event number `event`, in bytes by role."""
+
+    event: int
+    phase: Phase
+    by_role_bytes: Mapping[Role, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineShare:
+    """What one line of the user's code holds at the peak; None where no line of theirs asked."""
+
+    line: str | None
+    role: Role
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryCurve:
+    """Use over the step that holds the peak, at most 120 points; the largest lines at the peak."""
+
+    points: tuple[CurvePoint, ...]
+    top_lines: tuple[LineShare, ...]
+
+
+def memory_curve(trace: Trace, *, compute_capability: str) -> MemoryCurve:
+    """Follow a trace's memory on a card of a compute capability such as "7.5"."""
+    watch = _Watch(compute_capability)
+    watch.play(trace)
+    return MemoryCurve(points=tuple(watch.points()), top_lines=tuple(watch.top_lines()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """After one change: how much is in use in all, as the allocator counts it, and by role."""
+
+    event: int
+    phase: Phase
+    allocated_bytes: int
+    by_role_bytes: tuple[int, ...]
+
+
+class _Watch(Player):
+    """A replay that remembers each moment, and which line asked for what."""
+
+    def __init__(self, capability: str) -> None:
+        super().__init__(EXPECTED, capability, None)
+        self._moments: list[_Moment] = []
+        self._changes: list[tuple[int, str, Role, int]] = []
+        self._asked: dict[int, str] = {}
+        self._event = -1
+        self._phase = Phase.SETUP
+
+    def _step(self, event: Event) -> None:
+        self._event += 1
+        super()._step(event)
+
+    def _take(
+        self, block: int, size_bytes: int, role: Role, event: Alloc | Op | Convolution
+    ) -> None:
+        super()._take(block, size_bytes, role, event)
+        self._phase = event.phase
+        self._asked[block] = event.line
+        self._note(event.line, role, size_bytes)
+
+    def _drop(self, block: int) -> None:
+        role, size_bytes = self._live.get(block, (Role.ACTIVATIONS, 0))
+        super()._drop(block)
+        self._note(self._asked.pop(block, ""), role, -size_bytes)
+
+    def _note(self, line: str, role: Role, size_bytes: int) -> None:
+        self._changes.append((len(self._moments), line, role, size_bytes))
+        self._moments.append(
+            _Moment(
+                self._event,
+                self._phase,
+                self._allocator.allocated_bytes,
+                tuple(self._by_role.values()),
+            )
+        )
+
+    def points(self) -> Iterator[CurvePoint]:
+        first, last = self._step_of_peak()
+        for moment in _thinned(self._moments[first:last]):
+            by_role = dict(zip(self._by_role, moment.by_role_bytes, strict=True))
+            yield CurvePoint(event=moment.event, phase=moment.phase, by_role_bytes=by_role)
+
+    def _moment_of_peak(self) -> int:
+        """Return the number of the moment of largest use, the first if there are several."""
+        numbers = range(len(self._moments))
+        return max(numbers, key=lambda n: self._moments[n].allocated_bytes, default=0)
+
+    def _step_of_peak(self) -> tuple[int, int]:
+        """Return where the step with the peak begins and ends: each ends as its optimizer does."""
+        phases = [moment.phase for moment in self._moments]
+        ends = [
+            number
+            for number in range(1, len(phases))
+            if phases[number - 1] is Phase.OPTIMIZER and phases[number] is not Phase.OPTIMIZER
+        ]
+        peak = self._moment_of_peak()
+        first = max((end for end in ends if end <= peak), default=0)
+        return first, min((end for end in ends if end > peak), default=len(phases))
+
+    def top_lines(self) -> Iterator[LineShare]:
+        shares: defaultdict[tuple[str, Role], int] = defaultdict(int)
+        peak = self._moment_of_peak()
+        for number, line, role, size_bytes in self._changes:
+            if number > peak:
+                break
+            shares[line, role] += size_bytes
+        ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+        for (line, role), size_bytes in ranked[:_TOP_LINES]:
+            if size_bytes > 0:
+                yield LineShare(line=line or None, role=role, size_bytes=size_bytes)
+
+
+def _thinned(moments: Sequence[_Moment]) -> Iterator[_Moment]:
+    """Keep the highest and the lowest moment of each stretch, in order, and with them the peak."""
+    length = max(1, -(-len(moments) // _STRETCHES))
+    for start in range(0, len(moments), length):
+        numbers = range(start, min(start + length, len(moments)))
+        ends = (
+            max(numbers, key=lambda n: moments[n].allocated_bytes),
+            min(numbers, key=lambda n: moments[n].allocated_bytes),
+        )
+        for number in sorted(set(ends)):
+            yield moments[number]
