@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from sojourn.tracing.request import Answer, Request, read_request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps
     from sojourn.tracing.recorder import Recorder
 
@@ -44,6 +46,7 @@ def main(request_file: str) -> None:
 
 
 def _finish(request: Request, answer: Answer) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
     answer.write(Path(request.answer))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -57,6 +60,7 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.cuda_api import install_cuda_api
     from sojourn.tracing.device import install_fake_cuda
     from sojourn.tracing.dispatch import FakeCudaMode
+    from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
     from sojourn.tracing.kernels import Kernels
     from sojourn.tracing.recorder import Recorder
@@ -70,18 +74,29 @@ def _trace(request: Request) -> Trace:
     mode = FakeCudaMode(recorder, kernels)
     install_cuda_api(recorder, request.compute_capability)
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
-    install_hooks(recorder, steps, loaders)
+    evaluation = Evaluation(recorder, steps, lambda: _keep_training(request, result()))
+    install_hooks(recorder, steps, loaders, evaluation)
     tolerate_torchvision(recorder)
     _prepare_surroundings(request, source, recorder)
 
     def result() -> Trace:
+        evaluation.settle()
+        if evaluation.is_missed(source.code):
+            recorder.assume("no evaluation pass was reached: its memory is not in the plan")
         return _result(request, steps, loaders, recorder, time.monotonic() - started)
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
     with mode:
-        _run(source, request, recorder, steps)
+        _run(source, request, recorder, steps, evaluation)
     return result()
+
+
+def _keep_training(request: Request, trace: Trace) -> None:
+    """Write an answer that holds if the script now ends its process, or never ends."""
+    unseen = "what the script does after training was not seen: it did not come to an end by itself"
+    trace = replace(trace, assumptions=(*trace.assumptions, unseen))
+    Answer(trace=dump_trace(trace)).write(Path(request.answer))
 
 
 def _result(
@@ -151,7 +166,13 @@ def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Reco
     PathMap([*rules, *default_rules(folder)], writable=writable, free=[]).install()
 
 
-def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Steps) -> None:
+def _run(
+    source: ScriptSource,
+    request: Request,
+    recorder: Recorder,
+    steps: Steps,
+    evaluation: Evaluation,
+) -> None:
     """Run the script as `__main__` until it ends or has been seen enough of.
 
     Raises:
@@ -177,6 +198,10 @@ def _run(source: ScriptSource, request: Request, recorder: Recorder, steps: Step
             ) from ending
     except BaseException as error:
         traceback.print_exc()
+        if evaluation.is_training_over:
+            evaluation.settle()
+            recorder.assume(f"after training the script failed: {_brief(error)}")
+            return
         if steps.count:
             recorder.assume(f"the script failed after {steps.count} steps: {_brief(error)}")
             return

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from sojourn.errors import TraceError
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
+from sojourn.tracing.scratch import scratch_bytes
 from sojourn.tracing.unknown_sizes import largest_result
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ _MATMULS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "addbmm", "_scaled_m
 _REMEMBERED_ELEMENTS = 1 << 20
 # Who holds the storage of a gradient that only autograd has: the tensor, and the one who asks.
 _HOLDERS_OF_ITS_OWN = 2
+# What keeps or picks from remembered integers: its result is as well known as they are.
+_KNOWING = {
+    *("alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze"),
+    *("view", "_unsafe_view", "t", "transpose", "cat", "stack", "amax", "amin", "max", "min"),
+    *("sum", "add", "sub", "mul", "cumsum"),
+}
 _TO_HOST = {"_to_copy", "empty_like", "zeros_like", "ones_like", "rand_like", "randn_like"}
 
 
@@ -81,6 +88,10 @@ class FakeCudaMode(TorchDispatchMode):
         name = func._overloadpacket.__name__  # noqa: SLF001 - the name without its overload
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
+        if torch.is_inference_mode_enabled() and func._can_decompose():  # noqa: SLF001
+            # Elsewhere autograd has taken it apart before it gets here.
+            with self:
+                return func.decompose(*args, **kwargs)
         if name.endswith("_") and args and hasattr(args[0], "host_copy"):
             del args[0].host_copy
         handled, value = self._leave_device(name, args, kwargs)
@@ -94,6 +105,10 @@ class FakeCudaMode(TorchDispatchMode):
             output = self._run_fake(func, name, args, kwargs)
         self._note_kernel(name, args, output)
         self._note_outputs(name, args, output)
+        with self._recorder.passing(scratch_bytes(name, args, kwargs)):
+            pass
+        if name in _KNOWING:
+            _remember(func, args, kwargs, output)
         return output
 
     def _is_accumulation(self, func: Any, args: Any, kwargs: Any) -> bool:
@@ -216,6 +231,18 @@ class FakeCudaMode(TorchDispatchMode):
         for value in tree_flatten(output)[0]:
             if isinstance(value, FakeTensor) and value.device.type == "cuda":
                 self._recorder.take(value.untyped_storage(), role=role)
+                if value.dtype is torch.bfloat16:
+                    self._recorder.note_bfloat16()
+
+
+def _remember(func: Any, args: Any, kwargs: Any, output: Any) -> None:
+    """Let a result be known on the host where all tensors that it is made of are."""
+    tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, FakeTensor)]
+    is_one = type(output) is FakeTensor
+    if not is_one or not all(hasattr(tensor, "host_copy") for tensor in tensors):
+        return
+    args, kwargs = tree_map(lambda value: getattr(value, "host_copy", value), (args, kwargs))
+    output.host_copy = func(*args, **kwargs)
 
 
 def _matrices(args: Any) -> tuple[Any, Any]:

@@ -18,14 +18,17 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
+from torch.utils._pytree import tree_leaves
 
 from sojourn.forecast.trace import Phase, Role
+from sojourn.tracing.copies import install_copies
 from sojourn.tracing.kernels import mark_parameters
 from sojourn.tracing.moves import ModuleMoves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.recorder import Recorder
 
 # One optimizer may step this often while others (a critic's many steps for one of its generator)
@@ -82,18 +85,24 @@ class Loaders:
     first_dimension: int | None = None
 
 
-def install_hooks(recorder: Recorder, steps: Steps, loaders: Loaders) -> None:
+def install_hooks(
+    recorder: Recorder, steps: Steps, loaders: Loaders, evaluation: Evaluation
+) -> None:
     """Install all hooks for the rest of the process."""
-    moves = ModuleMoves(steps.known)
+    moves = ModuleMoves(steps.known, lambda tensor: recorder.mark(tensor, Role.PARAMETERS))
     moves.install()
-    _hook_optimizers(recorder, steps, moves)
-    _hook_backward(recorder)
+    install_copies(recorder)
+    _hook_optimizers(recorder, steps, moves, evaluation)
+    _hook_backward(recorder, steps)
     _hook_modules(recorder, loaders)
-    _hook_loaders(recorder, loaders)
+    _hook_loaders(recorder, loaders, evaluation)
+    evaluation.install()
     _neutralise(recorder)
 
 
-def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> None:
+def _hook_optimizers(
+    recorder: Recorder, steps: Steps, moves: ModuleMoves, evaluation: Evaluation
+) -> None:
     made = torch.optim.Optimizer.__init__
 
     @functools.wraps(made)
@@ -102,14 +111,20 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
         steps.known[id(self)] = self
         moves.update(self)
 
-    def before(optimizer: Any, *_: Any) -> None:
+    def before(optimizer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         recorder.phase = Phase.OPTIMIZER
         for parameter in _parameters(optimizer):
             recorder.mark(parameter, Role.PARAMETERS)
-            if parameter.grad is not None:
-                recorder.mark(parameter.grad, Role.GRADIENTS)
+        _mark_gradients(recorder, optimizer)
+        # `step(closure)`: what the closure runs is a forward and a backward pass like any other.
+        args = tuple(_in_forward(value, recorder) if callable(value) else value for value in args)
+        if callable(kwargs.get("closure")):
+            kwargs = {**kwargs, "closure": _in_forward(kwargs["closure"], recorder)}
+        return args, kwargs
 
     def after(optimizer: Any, *_: Any) -> None:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            _fill_history(recorder, optimizer)
         _mark_state(recorder, optimizer)
         recorder.phase = Phase.FORWARD
         if steps.is_stopped:
@@ -117,7 +132,7 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
         steps.known.setdefault(id(optimizer), optimizer)
         steps.taken[id(optimizer)] = steps.taken.get(id(optimizer), 0) + 1
         if steps.is_enough():
-            steps.stop(recorder)
+            evaluation.after_enough_steps()
 
     # On a card the optimizers that can do take all parameters in one kernel, with room for all at
     # once; torch lets none but its own tensor types in.
@@ -127,12 +142,47 @@ def _hook_optimizers(recorder: Recorder, steps: Steps, moves: ModuleMoves) -> No
     register_optimizer_step_post_hook(after)
 
 
+def _in_forward(closure: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(closure)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        before, recorder.phase = recorder.phase, Phase.FORWARD
+        try:
+            return closure(*args, **kwargs)
+        finally:
+            recorder.phase = before
+
+    return run
+
+
+def _fill_history(recorder: Recorder, optimizer: Any) -> None:
+    """Give LBFGS its whole history of directions and steps.
+
+    It keeps a pair of vectors for each step that bent the way it hoped, which made-up values never
+    do; it has `history_size` of them before long.
+    """
+    group = optimizer.param_groups[0]
+    state = optimizer.state[group["params"][0]]
+    gradient, directions = state.get("prev_flat_grad"), state.get("old_dirs")
+    if gradient is None or directions is None:
+        return
+    recorder.assume(f"LBFGS keeps its whole history of {group['history_size']} steps")
+    while len(directions) < group["history_size"]:
+        directions.append(torch.empty_like(gradient))
+        state["old_stps"].append(torch.empty_like(gradient))
+        state["ro"].append(torch.empty((), device=gradient.device))
+
+
 def _mark_state(recorder: Recorder, optimizer: Any) -> None:
-    for state in optimizer.state.values():
-        # Users' own optimizers may keep plain values there.
-        for value in state.values() if isinstance(state, dict) else (state,):
-            if isinstance(value, torch.Tensor):
-                recorder.mark(value, Role.OPTIMIZER)
+    # Users' own optimizers may keep whatever they like there.
+    for value in tree_leaves(list(optimizer.state.values())):
+        if isinstance(value, torch.Tensor):
+            recorder.mark(value, Role.OPTIMIZER)
+
+
+def _mark_gradients(recorder: Recorder, optimizer: Any) -> None:
+    for parameter in _parameters(optimizer):
+        if parameter.grad is not None:
+            recorder.mark(parameter.grad, Role.GRADIENTS)
 
 
 def _parameters(optimizer: Any) -> Iterator[Any]:
@@ -140,7 +190,7 @@ def _parameters(optimizer: Any) -> Iterator[Any]:
         yield from group["params"]
 
 
-def _hook_backward(recorder: Recorder) -> None:
+def _hook_backward(recorder: Recorder, steps: Steps) -> None:
     run = torch.autograd.graph._engine_run_backward  # noqa: SLF001 - the one door to the engine
 
     @functools.wraps(run)
@@ -150,6 +200,9 @@ def _hook_backward(recorder: Recorder) -> None:
             return run(*args, **kwargs)
         finally:
             recorder.phase = before
+            # Not only those of the optimizer that steps next: a GAN's loss goes through both nets.
+            for optimizer in steps.known.values():
+                _mark_gradients(recorder, optimizer)
 
     torch.autograd.graph._engine_run_backward = backward  # noqa: SLF001
     torch.autograd._engine_run_backward = backward  # type: ignore[attr-defined]  # noqa: SLF001
@@ -182,7 +235,7 @@ def _first_dimension(args: Any) -> int | None:
     return None
 
 
-def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
+def _hook_loaders(recorder: Recorder, loaders: Loaders, evaluation: Evaluation) -> None:
     loader_class = torch.utils.data.DataLoader
     made, iterate = loader_class.__init__, loader_class.__iter__
 
@@ -196,13 +249,14 @@ def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
         # Workers would be forked with the device's stand-ins inside; batches are the same without.
         for name in ("num_workers", "pin_memory", *_FOR_WORKERS):
             given.pop(name, None)
-        if loaders.override is not None:
-            _override_batch_size(given, loaders)
         made(self, **given)
 
     @functools.wraps(iterate)
     def iterating(self: Any) -> Any:
-        if recorder.phase is not Phase.OPTIMIZER and torch.is_grad_enabled():
+        is_training = recorder.phase is not Phase.OPTIMIZER and torch.is_grad_enabled()
+        if is_training and not evaluation.is_training_over:
+            if loaders.override is not None:
+                _override_batch_size(self, loaders)
             loaders.batch_size, loaders.samples = _sizes(self)
         return iterate(self)
 
@@ -210,14 +264,14 @@ def _hook_loaders(recorder: Recorder, loaders: Loaders) -> None:
     loader_class.__iter__ = iterating  # type: ignore[method-assign]
 
 
-def _override_batch_size(given: dict[str, Any], loaders: Loaders) -> None:
-    sampler = given.get("batch_sampler")
-    if sampler is None and given.get("batch_size", 1) is not None:
-        given["batch_size"] = loaders.override
-    elif sampler is not None and hasattr(sampler, "batch_size"):
-        sampler.batch_size = loaders.override
-    else:
+def _override_batch_size(loader: Any, loaders: Loaders) -> None:
+    """Change the size of a training loader's batches; those of an evaluation stay as they are."""
+    if not hasattr(loader.batch_sampler, "batch_size"):
         return
+    loader.batch_sampler.batch_size = loaders.override
+    if loader.batch_size is not None:
+        # The attribute may not be set from outside once the loader is made.
+        vars(loader)["batch_size"] = loaders.override
     loaders.overridden = True
 
 

@@ -31,6 +31,7 @@ class Recorder:
         self.phase = Phase.SETUP
         self.assumptions: list[str] = []
         self.asked_capability = False
+        self.has_bfloat16 = True
         self.is_closed = False
         self._label = label
         self._events: list[Event] = []
@@ -47,6 +48,12 @@ class Recorder:
         """Note, once, something that the trace takes for granted."""
         if text not in self.assumptions:
             self.assumptions.append(text)
+
+    def note_bfloat16(self) -> None:
+        """The script uses bfloat16, which older cards emulate, with other kernels for attention."""
+        self.asked_capability = True
+        if not self.has_bfloat16:
+            self.assume("bfloat16 is emulated, slowly, on cards older than Ampere such as the T4")
 
     @contextlib.contextmanager
     def library_memory(self) -> Iterator[None]:
@@ -154,6 +161,14 @@ class Recorder:
             if known is not None and self._roles.get(known[0]) not in fixed:
                 self._roles[known[0]] = role
 
+    def mark_like(self, tensor: Any, source: Any) -> None:
+        """Say that a tensor is for what another one, whose copy it is, is for."""
+        with self._lock:
+            known = self._blocks.get(source.untyped_storage()._cdata)  # noqa: SLF001
+            role = self._roles.get(known[0]) if known is not None else None
+        if role is not None:
+            self.mark(tensor, role)
+
     def enter_backward(self) -> Phase:
         """Begin the backward phase; returns the phase to go back to."""
         before = self.phase
@@ -170,6 +185,48 @@ class Recorder:
                 else event
                 for event in self._events
             )
+
+    def mark_now(self) -> int:
+        """Return a mark: how many events were written down so far."""
+        return len(self._events)
+
+    def forget(self, mark: int) -> None:
+        """Leave out all that was written down since a mark."""
+        with self._lock:
+            del self._events[mark:]
+
+    def has_phase(self, phase: Phase, mark: int) -> bool:
+        """Whether anything came to life in that phase since a mark."""
+        with self._lock:
+            return any(
+                isinstance(event, Alloc) and event.phase is phase for event in self._events[mark:]
+            )
+
+    def live_bytes_of(self, first: int, last: int) -> int:
+        """Bytes that are still there of what came to life between two marks."""
+        with self._lock:
+            alive = {block for block, _ in self._blocks.values()}
+            return sum(
+                event.size_bytes
+                for event in self._events[first:last]
+                if isinstance(event, Alloc) and event.block in alive
+            )
+
+    def occupy(self, size_bytes: int) -> None:
+        """Take memory, for good, that stands for what was not run."""
+        with self._lock:
+            if not self.is_closed:
+                self._next_block += 1
+                phase = self._phase_now()
+                self._events.append(
+                    Alloc(
+                        block=self._next_block - 1,
+                        size_bytes=size_bytes,
+                        role=Role.ACTIVATIONS,
+                        phase=phase,
+                        line=self._line_now(phase),
+                    )
+                )
 
     def live_bytes(self) -> int:
         """Bytes on the device now, as torch would count them."""

@@ -120,20 +120,23 @@ def _ask_child(request: Request, scratch: Path, output_file: Path, timeout_s: fl
             start_new_session=True,
         )
         try:
-            status = child.wait(timeout_s)
+            status: int | None = child.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise TraceTimeoutError(
-                f"{request.target} had not taken {request.steps} optimizer steps after "
-                f"{format_duration(timeout_s)}.",
-                remedy="Give it longer (--timeout 20m), or less to do before training: a smaller "
-                "part of the data, fewer files.",
-            ) from None
+            status = None
         finally:
             _end(child)
+    # Left already when training was seen, and again at the end.
     answer = read_answer(Path(request.answer))
+    if answer is None and status is None:
+        raise TraceTimeoutError(
+            f"{request.target} had not taken {request.steps} optimizer steps after "
+            f"{format_duration(timeout_s)}.",
+            remedy="Give it longer (--timeout 20m), or less to do before training: a smaller "
+            "part of the data, fewer files.",
+        )
     if answer is None:
         raise TraceError(
-            f"{request.target} ended its own process ({_ending(status)}) before it was traced."
+            f"{request.target} ended its own process ({_ending(status or 0)}) before it was traced."
             f"{_tail(output_file)}",
             remedy="If the script does not do so on purpose: a crash often means too little memory "
             "(SIGKILL) or a package that does not match torch (SIGSEGV).",
