@@ -88,9 +88,12 @@ def install_cuda_api(recorder: Recorder, compute_capability: str) -> None:
         recorder.asked_capability = True
         return major, minor
 
-    def is_bf16_supported(*_args: Any, **_kwargs: Any) -> bool:
+    recorder.has_bfloat16 = (major, minor) >= _BF16_CAPABILITY
+
+    def is_bf16_supported(including_emulation: bool = True) -> bool:  # noqa: FBT001, FBT002
+        """Source: PyTorch, torch/cuda/__init__.py: by default yes, on any card."""
         recorder.asked_capability = True
-        return (major, minor) >= _BF16_CAPABILITY
+        return recorder.has_bfloat16 or including_emulation
 
     def properties(*_args: Any) -> SimpleNamespace:
         recorder.asked_capability = True

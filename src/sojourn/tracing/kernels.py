@@ -14,20 +14,12 @@ from torch.autograd.function import once_differentiable
 
 from sojourn.forecast import workspace
 from sojourn.forecast.trace import Role
+from sojourn.tracing.attention import Attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sojourn.tracing.recorder import Recorder
-
-_AMPERE = 8
-# Flash attention takes head sizes that are multiples of 8, up to 256, in half precision.
-# Source: PyTorch, ATen/native/transformers/cuda/sdp_utils.cpp.
-_FLASH_HEAD_STEP = 8
-_FLASH_HEAD_LIMIT = 256
-# The memory-efficient kernel wants a mask whose last stride is a multiple of 8 elements, and pads
-# a copy where it is not. Source: the same file, and attention.cpp, pad_bias.
-_MASK_ALIGNMENT = 8
 
 
 class Kernels:
@@ -40,7 +32,7 @@ class Kernels:
 
     def __init__(self, recorder: Recorder, compute_capability: str) -> None:
         self._recorder = recorder
-        self._major = int(compute_capability.partition(".")[0])
+        self._attention = Attention(recorder, compute_capability)
         self._library = torch.library.Library("aten", "IMPL")
 
     def install(self) -> dict[str, Callable[..., Any]]:
@@ -58,54 +50,6 @@ class Kernels:
         self._library.impl(name, self._attention, "AutogradCUDA")
         return {**rnns, name: self._attention}
 
-    def _attention(  # noqa: PLR0917 - torch's signature
-        self,
-        query: Any,
-        key: Any,
-        value: Any,
-        attn_mask: Any = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,  # noqa: FBT001, FBT002 - torch's signature
-        *,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Any:
-        """Scaled dot product attention, query (batch, heads, length, head size)."""
-        self._recorder.asked_capability = True
-        if enable_gqa and key.shape[-3] != query.shape[-3]:
-            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-            value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-        if query.dim() != 4:  # noqa: PLR2004 - the fused kernels take four dimensions only
-            return torch.ops.aten._scaled_dot_product_attention_math(  # noqa: SLF001
-                query, key, value, attn_mask, dropout_p, is_causal, scale=scale
-            )[0]
-        if attn_mask is None and self._takes_flash(query):
-            return torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001
-                query,
-                key,
-                value,
-                dropout_p,
-                is_causal,
-                return_debug_mask=False,
-                scale=scale,
-            )[0]
-        mask = None if attn_mask is None else _attention_bias(attn_mask, query, key)
-        needs_gradient = torch.is_grad_enabled() and any(
-            tensor.requires_grad for tensor in (query, key, value)
-        )
-        return torch.ops.aten._scaled_dot_product_efficient_attention(  # noqa: SLF001
-            query, key, value, mask, needs_gradient, dropout_p, is_causal, scale=scale
-        )[0]
-
-    def _takes_flash(self, query: Any) -> bool:
-        head_size = query.shape[-1]
-        return (
-            self._major >= _AMPERE
-            and query.dtype in {torch.float16, torch.bfloat16}
-            and head_size % _FLASH_HEAD_STEP == 0
-            and head_size <= _FLASH_HEAD_LIMIT
-        )
-
     def _lstm(self, *args: Any) -> Any:
         call = _RnnCall("LSTM", args)
         return call.run(self._recorder)
@@ -118,18 +62,6 @@ class Kernels:
 
     def _rnn_relu(self, *args: Any) -> Any:
         return _RnnCall("RNN_RELU", args).run(self._recorder)[:2]
-
-
-def _attention_bias(mask: Any, query: Any, key: Any) -> Any:
-    """Return the mask as the memory-efficient kernel gets it: additive, expanded, aligned."""
-    if mask.dtype == torch.bool:
-        bias = torch.zeros_like(mask, dtype=query.dtype)
-        mask = bias.masked_fill_(mask.logical_not(), float("-inf"))
-    length = key.shape[-2]
-    if mask.shape[-1] == length and length % _MASK_ALIGNMENT:
-        padding = _MASK_ALIGNMENT - length % _MASK_ALIGNMENT
-        mask = torch.nn.functional.pad(mask, (0, padding))[..., :length]
-    return mask.expand(query.shape[0], query.shape[1], query.shape[2], length)
 
 
 class _RnnCall:

@@ -20,9 +20,11 @@ class ModuleMoves:
     """What was replaced by what, for the life of the process.
 
     `optimizers` are those that were made so far, by identity; kept up by whoever sees them made.
+    `when_moved` is called with each parameter and buffer after its move.
     """
 
     optimizers: Mapping[int, Any]
+    when_moved: Callable[[Any], None]
     # Both are kept: the old one's identity is the key, and must not be given to another tensor.
     _replaced: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
@@ -45,10 +47,12 @@ class ModuleMoves:
                 self.apply(child, fn, into_children=True)
         for name, parameter in module._parameters.items():  # noqa: SLF001 - as torch's own does
             if parameter is not None:
-                module._parameters[name] = self._moved(parameter, fn)  # noqa: SLF001
+                moved = module._parameters[name] = self._moved(parameter, fn)  # noqa: SLF001
+                self.when_moved(moved)
         for name, buffer in module._buffers.items():  # noqa: SLF001
             if buffer is not None:
-                module._buffers[name] = fn(buffer)  # noqa: SLF001
+                moved = module._buffers[name] = fn(buffer)  # noqa: SLF001
+                self.when_moved(moved)
         if isinstance(module, torch.nn.RNNBase):
             names = module._flat_weights_names  # noqa: SLF001
             module._flat_weights = [getattr(module, name) for name in names]  # noqa: SLF001

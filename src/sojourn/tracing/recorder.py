@@ -172,7 +172,8 @@ class Recorder:
     def enter_backward(self) -> Phase:
         """Begin the backward phase; returns the phase to go back to."""
         before = self.phase
-        self._backward_line = self._line_now(Phase.FORWARD)
+        # A backward pass within another, as checkpointing may start one, is on autograd's thread.
+        self._backward_line = self._line_now(Phase.FORWARD) or self._backward_line
         self.phase = Phase.BACKWARD
         return before
 
@@ -227,6 +228,22 @@ class Recorder:
                         line=self._line_now(phase),
                     )
                 )
+
+    def block_of(self, tensor: Any) -> int | None:
+        """Return the number of a tensor's block; None if it was not written down."""
+        with self._lock:
+            known = self._blocks.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
+            return None if known is None else known[0]
+
+    def alive_between(self, first: int, last: int) -> list[Alloc]:
+        """Return what came to life between two marks and is still there."""
+        with self._lock:
+            alive = {block for block, _ in self._blocks.values()}
+            return [
+                event
+                for event in self._events[first:last]
+                if isinstance(event, Alloc) and event.block in alive
+            ]
 
     def live_bytes(self) -> int:
         """Bytes on the device now, as torch would count them."""
