@@ -6,6 +6,7 @@ that nobody else should see.
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import signal
@@ -15,16 +16,16 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
 from sojourn.script.confine import confine_writes, end_with_parent
 from sojourn.script.source import ScriptSource, read_source
-from sojourn.tracing.request import Answer, Request, read_request
+from sojourn.tracing.request import Answer, Request, read_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps
@@ -34,10 +35,48 @@ _KIB = 1024
 
 
 def main(request_file: str) -> None:
-    """Trace the script that the request names and write the answer."""
+    """Trace the script as each request wants it and write the answers."""
     end_with_parent(signal.SIGKILL)
-    request = read_request(Path(request_file))
-    # Before torch is there with its threads, which would stay unconfined.
+    requests, workers = read_requests(Path(request_file))
+    if len(requests) > 1:
+        _answer_each(requests, workers)
+    else:
+        _answer(requests[0])
+
+
+def _answer_each(requests: Sequence[Request], workers: int) -> None:
+    """Split into a process for each request, once all that takes its time to import is there."""
+    # The last is what torch's FakeTensorMode imports when it is made.
+    for name in (
+        "sojourn.tracing.changes",
+        "sojourn.tracing.dispatch",
+        "sojourn.tracing.hooks",
+        "torch.fx.experimental.symbolic_shapes",
+    ):
+        importlib.import_module(name)
+    running = 0
+    for request in requests:
+        if running == workers:
+            os.wait()
+            running -= 1
+        if os.fork() == 0:
+            end_with_parent(signal.SIGKILL)
+            _redirect_output(Path(request.output))
+            os.chdir(request.folder)
+            _answer(request)
+        running += 1
+    for _ in range(running):
+        os.wait()
+
+
+def _redirect_output(file: Path) -> None:
+    with file.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+
+
+def _answer(request: Request) -> NoReturn:
+    # Before there are threads, which would stay unconfined: importing torch starts some.
     confine_writes([Path(request.writable)])
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
@@ -45,7 +84,7 @@ def main(request_file: str) -> None:
         _finish(request, Answer(message=error.message, remedy=error.remedy))
 
 
-def _finish(request: Request, answer: Answer) -> None:
+def _finish(request: Request, answer: Answer) -> NoReturn:
     signal.setitimer(signal.ITIMER_REAL, 0)
     answer.write(Path(request.answer))
     sys.stdout.flush()
@@ -57,12 +96,14 @@ def _finish(request: Request, answer: Answer) -> None:
 def _trace(request: Request) -> Trace:
     import torch
 
+    from sojourn.tracing.changes import Changed
     from sojourn.tracing.cuda_api import install_cuda_api
     from sojourn.tracing.device import install_fake_cuda
     from sojourn.tracing.dispatch import FakeCudaMode
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
     from sojourn.tracing.kernels import Kernels
+    from sojourn.tracing.longest import LongestBatches
     from sojourn.tracing.recorder import Recorder
     from sojourn.tracing.torchvision_ops import tolerate_torchvision
 
@@ -74,8 +115,10 @@ def _trace(request: Request) -> Trace:
     mode = FakeCudaMode(recorder, kernels)
     install_cuda_api(recorder, request.compute_capability)
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
+    changed = Changed(request.changes, recorder, request.steps)
     evaluation = Evaluation(recorder, steps, lambda: _keep_training(request, result()))
     install_hooks(recorder, steps, loaders, evaluation)
+    LongestBatches(recorder).install()
     tolerate_torchvision(recorder)
     _prepare_surroundings(request, source, recorder)
 
@@ -83,7 +126,8 @@ def _trace(request: Request) -> Trace:
         evaluation.settle()
         if evaluation.is_missed(source.code):
             recorder.assume("no evaluation pass was reached: its memory is not in the plan")
-        return _result(request, steps, loaders, recorder, time.monotonic() - started)
+        trace = _result(request, steps, loaders, recorder, time.monotonic() - started)
+        return replace(trace, traits=changed.traits())
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
