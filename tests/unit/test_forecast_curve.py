@@ -17,7 +17,7 @@ def alloc(
     return Alloc(block=block, size_bytes=size_bytes, role=role, phase=phase, line=line)
 
 
-def trace_of(*events: Event) -> Trace:
+def trace_of(*events: Event, step_ends: tuple[int, ...] = ()) -> Trace:
     return Trace(
         target="train.py",
         torch="2.13.0",
@@ -31,6 +31,7 @@ def trace_of(*events: Event) -> Trace:
         asked_capability=False,
         assumptions=(),
         events=events,
+        step_ends=step_ends,
     )
 
 
@@ -47,6 +48,8 @@ TWO_STEPS = trace_of(
     alloc(6, 50 * MIB, Phase.FORWARD, "train.py:10"),
     Free(block=5),
     alloc(7, 8 * MIB, Phase.OPTIMIZER, "", Role.OPTIMIZER),
+    alloc(8, 2 * MIB, Phase.EVALUATION, "train.py:20"),
+    step_ends=(6, 11),
 )
 
 

@@ -54,7 +54,8 @@ def memory_curve(trace: Trace, *, compute_capability: str) -> MemoryCurve:
     """Follow a trace's memory on a card of a compute capability such as "7.5"."""
     watch = _Watch(compute_capability)
     watch.play(trace)
-    return MemoryCurve(points=tuple(watch.points()), top_lines=tuple(watch.top_lines()))
+    points = watch.points(trace.step_ends)
+    return MemoryCurve(points=tuple(points), top_lines=tuple(watch.top_lines()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,8 @@ class _Watch(Player):
             )
         )
 
-    def points(self) -> Iterator[CurvePoint]:
-        first, last = self._step_of_peak()
-        for moment in _thinned(self._moments[first:last]):
+    def points(self, step_ends: Sequence[int]) -> Iterator[CurvePoint]:
+        for moment in _thinned(self._step_of_peak(step_ends)):
             by_role = dict(zip(self._by_role, moment.by_role_bytes, strict=True))
             yield CurvePoint(event=moment.event, phase=moment.phase, by_role_bytes=by_role)
 
@@ -117,17 +117,14 @@ class _Watch(Player):
         numbers = range(len(self._moments))
         return max(numbers, key=lambda n: self._moments[n].allocated_bytes, default=0)
 
-    def _step_of_peak(self) -> tuple[int, int]:
-        """Return where the step with the peak begins and ends: each ends as its optimizer does."""
-        phases = [moment.phase for moment in self._moments]
-        ends = [
-            number
-            for number in range(1, len(phases))
-            if phases[number - 1] is Phase.OPTIMIZER and phases[number] is not Phase.OPTIMIZER
-        ]
-        peak = self._moment_of_peak()
-        first = max((end for end in ends if end <= peak), default=0)
-        return first, min((end for end in ends if end > peak), default=len(phases))
+    def _step_of_peak(self, step_ends: Sequence[int]) -> list[_Moment]:
+        """Return the moments from the end of the step before the peak to that of its own step."""
+        if not self._moments:
+            return []
+        peak = self._moments[self._moment_of_peak()].event
+        first = max((end for end in step_ends if end <= peak), default=0)
+        last = min((end for end in step_ends if end > peak), default=self._event + 1)
+        return [moment for moment in self._moments if first <= moment.event < last]
 
     def top_lines(self) -> Iterator[LineShare]:
         shares: defaultdict[tuple[str, Role], int] = defaultdict(int)

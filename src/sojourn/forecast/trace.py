@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from sojourn.errors import TraceError
+from sojourn.forecast.changes import NO_TRAITS, Traits, load_traits
 
 TRACE_SCHEMA = "sojourn.trace/2"
 
@@ -127,6 +128,9 @@ class Trace:
     if there is none; `is_batch_size_known_to_loader` says whether there is one whose batch size can
     be changed. `compute_capability` is what the script was told when it asked; where
     `asked_capability` is true its answer shaped the trace, which then holds only for such cards.
+    `step_ends` are the numbers of events that were there when an optimizer had stepped (where there
+    are several: the one that does so first). `traits` is what the script was seen to do that says
+    which changes to it make sense.
     """
 
     target: str
@@ -141,6 +145,8 @@ class Trace:
     asked_capability: bool
     assumptions: tuple[str, ...]
     events: tuple[Event, ...]
+    step_ends: tuple[int, ...] = ()
+    traits: Traits = NO_TRAITS
 
     @property
     def uses_device(self) -> bool:
@@ -166,6 +172,8 @@ def load_trace(text: str) -> Trace:
         _check_schema(document.pop("schema"))
         document["events"] = tuple(_load_event(row) for row in document["events"])
         document["assumptions"] = tuple(document["assumptions"])
+        document["step_ends"] = tuple(document["step_ends"])
+        document["traits"] = load_traits(document["traits"])
         return Trace(**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TraceError(

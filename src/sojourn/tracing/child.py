@@ -51,7 +51,7 @@ def _answer_each(requests: Sequence[Request], workers: int) -> None:
         "sojourn.tracing.changes",
         "sojourn.tracing.dispatch",
         "sojourn.tracing.hooks",
-        "torch.fx.experimental.symbolic_shapes",
+        "torch._dynamo",
     ):
         importlib.import_module(name)
     running = 0
@@ -127,7 +127,7 @@ def _trace(request: Request) -> Trace:
         if evaluation.is_missed(source.code):
             recorder.assume("no evaluation pass was reached: its memory is not in the plan")
         trace = _result(request, steps, loaders, recorder, time.monotonic() - started)
-        return replace(trace, traits=changed.traits())
+        return changed.noted_in(trace)
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))

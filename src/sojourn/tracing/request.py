@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sojourn.forecast.changes import NO_CHANGES, Changes, load_changes
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -16,7 +19,9 @@ class Request:
 
     `script` lies in `folder`, the scratch copy; `writable` takes whatever the script writes
     elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size` of
-    None leaves the script's own. `answer` is the file to write the answer to.
+    None leaves the script's own; `changes` are those around the script, and their batch size stands
+    in `batch_size` too. `answer` is the file to write the answer to, `output` the one for what the
+    script prints.
     """
 
     target: str
@@ -24,22 +29,31 @@ class Request:
     folder: str
     writable: str
     answer: str
+    output: str
     arguments: tuple[str, ...]
     rules: tuple[tuple[str, str], ...]
     batch_size: int | None
     steps: int
     compute_capability: str
-
-    def write(self, path: Path) -> None:
-        """Write the request where the child will read it."""
-        path.write_text(json.dumps(asdict(self)), "utf-8")
+    changes: Changes = NO_CHANGES
 
 
-def read_request(path: Path) -> Request:
-    """Read what `Request.write` wrote."""
-    fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
+def write_requests(path: Path, requests: Sequence[Request], *, workers: int) -> None:
+    """Write requests where the child will read them; `workers` of them are answered at a time."""
+    document = {"workers": workers, "requests": [asdict(request) for request in requests]}
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def read_requests(path: Path) -> tuple[tuple[Request, ...], int]:
+    """Read what `write_requests` wrote: the requests, and how many to answer at a time."""
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return tuple(_load_request(row) for row in document["requests"]), document["workers"]
+
+
+def _load_request(fields: dict[str, Any]) -> Request:
     fields["arguments"] = tuple(fields["arguments"])
     fields["rules"] = tuple((remote, local) for remote, local in fields["rules"])
+    fields["changes"] = load_changes(fields["changes"])
     return Request(**fields)
 
 

@@ -8,25 +8,32 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import MissingPackageError, TraceError, TraceTimeoutError
+from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import load_trace
 from sojourn.script.scratch import make_scratch_copy
 from sojourn.script.source import read_source
-from sojourn.tracing.request import Request, read_answer
+from sojourn.tracing.request import Request, read_answer, write_requests
 from sojourn.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sojourn.forecast.trace import Trace
     from sojourn.progress import Progress
 
 # Optimizer steps: the first makes the optimizer's state, the second runs with it.
 _STEPS = 2
+# What is kept on purpose for one more step, say the last output, is gone two steps later.
+_STEPS_TO_LOOK_AT = 4
+# Seconds between two looks at how many answers are there.
+_LOOK_EVERY_S = 0.1
 _OUTPUT_TAIL_LINES = 15
 
 
@@ -61,30 +68,100 @@ def trace_script(
         TraceError: it could not be traced; the message names the line.
         TraceTimeoutError: it took too long.
     """
+    variant = Variant(compute_capability=compute_capability, changes=Changes(batch_size=batch_size))
+    (traced,) = trace_variants(
+        script,
+        [variant],
+        arguments=arguments,
+        rules=rules,
+        timeout_s=timeout_s,
+        echo=echo,
+        progress=progress,
+    )
+    if isinstance(traced, TraceError):
+        raise traced
+    return traced
+
+
+def trace_variants(
+    script: Path,
+    variants: Sequence[Variant],
+    *,
+    arguments: Sequence[str] = (),
+    rules: Sequence[tuple[str, Path]] = (),
+    timeout_s: float,
+    workers: int = 1,
+    echo: bool = False,
+    on_answer: Callable[[], None] = lambda: None,
+    progress: Progress,
+) -> list[Trace | TraceError]:
+    """Trace a script several times, each time with other changes around it, from one child.
+
+    Importing torch, which takes longer than most traces, is done once; the child then splits.
+
+    Args:
+        script: A .py or .ipynb file.
+        variants: What to change, and for which card.
+        arguments: As in `trace_script`; so are `rules`, `echo` and `progress`.
+        rules: See `arguments`.
+        timeout_s: Seconds that each may take; all together get as much longer as they have to wait
+            for each other.
+        workers: How many to trace at a time.
+        echo: See `arguments`.
+        on_answer: Called for each one that is done.
+        progress: See `arguments`.
+
+    Returns:
+        In the order of `variants`, the trace, or why there is none.
+
+    Raises:
+        UsageError: there is no such script.
+        MissingPackageError: torch is not installed.
+        TraceError: the script is no Python.
+    """
     script = script.resolve()
     check_traceable(script)
     with tempfile.TemporaryDirectory(prefix="sojourn-trace-") as scratch:
-        folder, notes = make_scratch_copy(script.parent, Path(scratch) / "folder")
-        request = Request(
-            target=script.name,
-            script=str(folder / script.name),
-            folder=str(folder),
-            writable=scratch,
-            answer=str(Path(scratch) / "answer.json"),
-            arguments=tuple(arguments),
-            rules=tuple((remote, str(local)) for remote, local in rules),
-            batch_size=batch_size,
-            steps=_STEPS,
-            compute_capability=compute_capability,
-        )
-        for note in notes:
-            progress.note(note)
-        output_file = Path(scratch) / "output.txt"
+        requests = []
+        for number, variant in enumerate(variants):
+            own = Path(scratch) / str(number)
+            folder, notes = make_scratch_copy(script.parent, own / "folder")
+            requests.append(_request(script, folder, own, variant, arguments, rules))
+            for note in notes if number == 0 else ():
+                progress.note(note)
+        rounds = -(-len(requests) // workers)
+        child = _Child(requests, Path(scratch), workers=workers, on_answer=on_answer)
         try:
-            return _ask_child(request, Path(scratch), output_file, timeout_s)
+            status = child.run(timeout_s * rounds)
+            return [_outcome(request, status, timeout_s) for request in requests]
         finally:
+            output_file = Path(requests[0].output)
             if echo and output_file.exists():
                 progress.note(output_file.read_text("utf-8", "replace"))
+
+
+def _request(  # noqa: PLR0917 - all of them make it up
+    script: Path,
+    folder: Path,
+    own: Path,
+    variant: Variant,
+    arguments: Sequence[str],
+    rules: Sequence[tuple[str, Path]],
+) -> Request:
+    return Request(
+        target=script.name,
+        script=str(folder / script.name),
+        folder=str(folder),
+        writable=str(own),
+        answer=str(own / "answer.json"),
+        output=str(own / "output.txt"),
+        arguments=tuple(arguments),
+        rules=tuple((remote, str(local)) for remote, local in rules),
+        batch_size=variant.changes.batch_size,
+        steps=_STEPS_TO_LOOK_AT if variant.changes.looks_for_kept else _STEPS,
+        compute_capability=variant.compute_capability,
+        changes=variant.changes,
+    )
 
 
 def check_traceable(script: Path) -> None:
@@ -105,44 +182,71 @@ def check_traceable(script: Path) -> None:
         ) from None
 
 
-def _ask_child(request: Request, scratch: Path, output_file: Path, timeout_s: float) -> Trace:
-    request_file = scratch / "request.json"
-    request.write(request_file)
-    # -P: the script's folder must not shadow the packages that tracing itself imports.
-    command = [sys.executable, "-P", "-m", "sojourn.tracing.child", str(request_file)]
-    with output_file.open("wb") as output:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=request.folder,
-            start_new_session=True,
-        )
-        try:
-            status: int | None = child.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            _end(child)
-    # Left already when training was seen, and again at the end.
+@dataclass(slots=True)
+class _Child:
+    """The process that answers requests, and whatever it starts."""
+
+    requests: Sequence[Request]
+    scratch: Path
+    workers: int
+    on_answer: Callable[[], None]
+
+    def run(self, timeout_s: float) -> int | None:
+        """Run it to its end; returns its exit status, None if it took too long."""
+        request_file = self.scratch / "requests.json"
+        write_requests(request_file, self.requests, workers=self.workers)
+        # -P: the script's folder must not shadow the packages that tracing itself imports.
+        command = [sys.executable, "-P", "-m", "sojourn.tracing.child", str(request_file)]
+        with Path(self.requests[0].output).open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.requests[0].folder,
+                start_new_session=True,
+            )
+            try:
+                return self._wait(process, timeout_s)
+            finally:
+                _end(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+        give_up_at = time.monotonic() + timeout_s
+        answered = 0
+        while (left_s := give_up_at - time.monotonic()) > 0:
+            try:
+                status = process.wait(min(left_s, _LOOK_EVERY_S))
+            except subprocess.TimeoutExpired:
+                status = None
+            done = sum(Path(request.answer).exists() for request in self.requests)
+            for _ in range(done - answered):
+                self.on_answer()
+            answered = max(done, answered)
+            if status is not None:
+                return status
+        return None
+
+
+def _outcome(request: Request, status: int | None, timeout_s: float) -> Trace | TraceError:
+    """Read a request's answer. It is left already when training was seen, and again at the end."""
     answer = read_answer(Path(request.answer))
     if answer is None and status is None:
-        raise TraceTimeoutError(
+        return TraceTimeoutError(
             f"{request.target} had not taken {request.steps} optimizer steps after "
             f"{format_duration(timeout_s)}.",
             remedy="Give it longer (--timeout 20m), or less to do before training: a smaller "
             "part of the data, fewer files.",
         )
     if answer is None:
-        raise TraceError(
+        return TraceError(
             f"{request.target} ended its own process ({_ending(status or 0)}) before it was traced."
-            f"{_tail(output_file)}",
+            f"{_tail(Path(request.output))}",
             remedy="If the script does not do so on purpose: a crash often means too little memory "
             "(SIGKILL) or a package that does not match torch (SIGSEGV).",
         )
     if answer.trace is None:
-        raise TraceError(answer.message, remedy=answer.remedy)
+        return TraceError(answer.message, remedy=answer.remedy)
     return load_trace(answer.trace)
 
 
@@ -158,6 +262,8 @@ def _ending(status: int) -> str:
 
 
 def _tail(output_file: Path) -> str:
+    if not output_file.exists():
+        return ""
     lines = output_file.read_text("utf-8", "replace").splitlines()
     return (
         "".join(f"\n  {line}" for line in ["It printed last:", *lines[-_OUTPUT_TAIL_LINES:]])
