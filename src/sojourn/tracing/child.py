@@ -106,13 +106,16 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.longest import LongestBatches
     from sojourn.tracing.recorder import Recorder
     from sojourn.tracing.torchvision_ops import tolerate_torchvision
+    from sojourn.tracing.unwritten import Unwritten
 
     started = time.monotonic()
     source = read_source(Path(request.script))
     recorder = Recorder(_labeller(source, Path(request.folder)))
     install_fake_cuda(torch)
     kernels = Kernels(recorder, request.compute_capability).install()
-    mode = FakeCudaMode(recorder, kernels)
+    unwritten = Unwritten()
+    unwritten.install()
+    mode = FakeCudaMode(recorder, kernels, unwritten)
     install_cuda_api(recorder, request.compute_capability)
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
     changed = Changed(request.changes, recorder, request.steps)
@@ -127,7 +130,9 @@ def _trace(request: Request) -> Trace:
         if evaluation.is_missed(source.code):
             recorder.assume("no evaluation pass was reached: its memory is not in the plan")
         trace = _result(request, steps, loaders, recorder, time.monotonic() - started)
-        return changed.noted_in(trace)
+        # Where the script runs for real, its parameters are built on the host with their values.
+        host_memory_bytes = trace.host_memory_bytes + unwritten.peak_bytes
+        return changed.noted_in(replace(trace, host_memory_bytes=host_memory_bytes))
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))

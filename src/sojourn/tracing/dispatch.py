@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sojourn.tracing.recorder import Recorder
+    from sojourn.tracing.unwritten import Unwritten
 
 _CONVOLUTIONS = {
     "convolution": note_convolution,
@@ -71,21 +72,25 @@ class FakeCudaMode(TorchDispatchMode):
     Args:
         recorder: Where allocations are written down.
         kernels: Operators that have an implementation of their own here, by operator name.
+        unwritten: The large parameters on the host whose initialisation is left out.
     """
 
-    def __init__(self, recorder: Recorder, kernels: dict[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, recorder: Recorder, kernels: dict[str, Callable[..., Any]], unwritten: Unwritten
+    ) -> None:
         super().__init__()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._recorder = recorder
         self._kernels = kernels
+        self._unwritten = unwritten
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         flat, _ = tree_flatten((args, kwargs))
         has_fake = any(isinstance(value, FakeTensor) for value in flat)
-        if not has_fake and not is_on_device(kwargs.get("device")):
-            return func(*args, **kwargs)
         name = func._overloadpacket.__name__  # noqa: SLF001 - the name without its overload
+        if not has_fake and not is_on_device(kwargs.get("device")):
+            return self._unwritten.run(func, name, args, kwargs)
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
         if torch.is_inference_mode_enabled() and func._can_decompose():  # noqa: SLF001

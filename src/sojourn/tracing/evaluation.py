@@ -75,6 +75,7 @@ class Evaluation:
         self._loops: weakref.WeakKeyDictionary[Any, _Loop] = weakref.WeakKeyDictionary()
         self._has_looped = False
         self._is_settled = False
+        self._is_going_on = False
         self._mark = 0
         self._assumed = 0
         self._stepped = 0
@@ -99,7 +100,7 @@ class Evaluation:
 
         def with_evaluation(callback: Any, args: Any, state: Any, control: Any, **rest: Any) -> Any:
             control = on_epoch_end(callback, args, state, control, **rest)
-            if self.is_training_over and str(args.eval_strategy) != "no":
+            if self.is_training_over and args.eval_strategy != "no":
                 control.should_evaluate = True
             return control
 
@@ -118,18 +119,18 @@ class Evaluation:
 
     def settle(self) -> None:
         """End: leave what came after training out of the trace if there was no evaluation in it."""
-        if self._is_settled or not self.is_training_over:
+        if self._is_settled or self._is_going_on:
             return
         self._is_settled = True
-        if not self.is_seen:
+        if self.is_training_over and not self.is_seen:
             self._recorder.forget(self._mark)
             del self._recorder.assumptions[self._assumed :]
 
     def is_missed(self, code: str) -> bool:
         """Whether a script with that code seems to evaluate, and was not seen to."""
-        evaluates = any(mark in code for mark in ("no_grad", "inference_mode", ".eval()"))
+        evaluates = any(mark in code for mark in (".eval()", "eval_strategy"))
         seen = self._has_looped or self._recorder.has_phase(Phase.EVALUATION, 0)
-        return evaluates and not seen
+        return evaluates and not seen and not self._is_going_on
 
     @property
     def is_seen(self) -> bool:
@@ -143,7 +144,9 @@ class Evaluation:
         self._mark = self._recorder.mark_now()
         self._assumed = len(self._recorder.assumptions)
         self._stepped = self._steps.count
+        self._is_going_on = True
         self._on_training_seen()
+        self._is_going_on = False
         self.is_training_over = True
         limit_s = max(_LEAST_S, time.monotonic() - self._started)
         signal.signal(signal.SIGALRM, lambda *_: self._give_up(limit_s))
