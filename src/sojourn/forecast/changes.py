@@ -62,10 +62,21 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """Repeated parts of a model: `count` modules of the class `kind`."""
+    """Repeated parts of a model: modules of the class `kind`, by their paths in it."""
 
     kind: str
-    count: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """An nn.Sequential of plain layers: its path in the model, "" for the model itself.
+
+    `segments` is in how many parts it is best cut, of which each keeps its input only.
+    """
+
+    path: str
+    segments: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +87,10 @@ class Traits:
         is_half: Forward passes run in half precision already.
         is_checkpointed: Something is computed again in the backward pass already.
         blocks: What could be; the model's own, outermost ones.
-        chain: The path of an nn.Sequential in the model that could be cut in segments instead, ""
-            for the model itself; None where there is none, or there are blocks.
+        chain: What could be cut in segments instead; None where there is none, or there are blocks.
         has_checkpoint_switch: The model has transformers' `gradient_checkpointing_enable`.
         optimizers: Class names of those that stepped.
+        passes: Backward passes to a step of the optimizer.
         trainer: Which library runs the loop: "transformers", "lightning", or "" for the script.
         kept: What stays from step to step, where it was looked for.
     """
@@ -87,9 +98,10 @@ class Traits:
     is_half: bool = False
     is_checkpointed: bool = False
     blocks: tuple[Blocks, ...] = ()
-    chain: str | None = None
+    chain: Chain | None = None
     has_checkpoint_switch: bool = False
     optimizers: tuple[str, ...] = ()
+    passes: int = 1
     trainer: str = ""
     kept: tuple[Kept, ...] = ()
 
@@ -117,7 +129,10 @@ def load_traits(document: dict[str, Any]) -> Traits:
     return Traits(
         **{
             **document,
-            "blocks": tuple(Blocks(**row) for row in document["blocks"]),
+            "blocks": tuple(
+                Blocks(kind=row["kind"], paths=tuple(row["paths"])) for row in document["blocks"]
+            ),
+            "chain": Chain(**document["chain"]) if document["chain"] else None,
             "optimizers": tuple(document["optimizers"]),
             "kept": tuple(Kept(**row) for row in document["kept"]),
         }

@@ -14,6 +14,8 @@ from typing import Any
 from torch import nn
 from torch.utils import checkpoint
 
+from sojourn.forecast.changes import Chain
+
 # Classes that only hold others; what is repeated is looked for inside of them first.
 _HOLDERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 # Two of a kind may be an encoder and a decoder; what is repeated inside of them is taken then.
@@ -42,10 +44,14 @@ def _chosen(kind: type[Any], group: list[Any]) -> list[Any]:
     return [module for module in group if len(list(module.children())) > 1]
 
 
-def longest_chain(model: Any) -> str | None:
-    """Return the path of the longest nn.Sequential of plain layers, "" for the model itself."""
+def longest_chain(model: Any) -> Chain | None:
+    """Return the longest nn.Sequential of plain layers."""
     chains = {path: module for path, module in model.named_modules() if _is_chain(module)}
-    return max(chains, key=lambda path: len(chains[path]), default=None)
+    path = max(chains, key=lambda path: len(chains[path]), default=None)
+    if path is None:
+        return None
+    # As many segments as layers in each: inputs and what is computed again take least together.
+    return Chain(path=path, segments=max(2, round(math.sqrt(len(chains[path])))))
 
 
 def _is_chain(module: Any) -> bool:
@@ -53,11 +59,6 @@ def _is_chain(module: Any) -> bool:
         return False
     weighted = [child for child in module if any(True for _ in child.parameters())]
     return len(weighted) > 1 and not any(True for c in module for _ in c.children())
-
-
-def segments_of(chain: Any) -> int:
-    """Return in how many segments a chain is best cut: the square root of its length."""
-    return max(2, round(math.sqrt(len(chain))))
 
 
 def switchable(model: Any) -> Any | None:
@@ -79,9 +80,9 @@ def checkpoint_model(model: Any) -> None:
     blocks = repeated_blocks(model)
     for block in blocks:
         block.forward = functools.partial(checkpoint.checkpoint, block.forward, use_reentrant=False)
-    path = None if blocks else longest_chain(model)
-    if path is not None:
-        chain = model.get_submodule(path)
+    cut = None if blocks else longest_chain(model)
+    if cut is not None:
+        chain = model.get_submodule(cut.path)
         chain.forward = functools.partial(
-            checkpoint.checkpoint_sequential, chain, segments_of(chain), use_reentrant=False
+            checkpoint.checkpoint_sequential, chain, cut.segments, use_reentrant=False
         )

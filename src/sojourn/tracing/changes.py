@@ -49,8 +49,10 @@ class Changed:
             before_model.append(_once_each(checkpoint_model))
         if changes.optimizer is not None:
             replace_adam(changes.optimizer)
-        self._watch = Watch(recorder, before_model)
         self._keeping = Keeping(recorder, changes, steps)
+        if changes.released:
+            before_model.append(lambda _model: self._keeping.release())
+        self._watch = Watch(recorder, before_model)
         self._watch.install()
         self._keeping.install()
         if changes.accumulate > 1:

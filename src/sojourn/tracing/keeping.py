@@ -85,12 +85,20 @@ class Keeping:
         if optimizer is not self._first:
             return
         self._ends.append(self._recorder.mark_now())
+        self.release()
+        if len(self._ends) == self._look_after:
+            self.kept = tuple(self._look())
+
+    def release(self) -> None:
+        """Let go of what is known to be kept.
+
+        To be called at each step's end, and before the next begins, as scripts put away what they
+        keep on either side of `optimizer.step()`.
+        """
         for holder in _holders() if self._released else ():
             known = self._released.get(holder.name)
             if known is not None:
                 _let_go(holder, _to_host if known.is_large else _cut_off)
-        if len(self._ends) == self._look_after:
-            self.kept = tuple(self._look())
 
     def _look(self) -> Iterator[Kept]:
         """Find what keeps the blocks of the second and third step, now that the fourth is over."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import psutil
+
 from sojourn.errors import TraceError
+from sojourn.forecast.changes import Variant
 from sojourn.forecast.trace import BatchScale, Trace, Traced
-from sojourn.tracing.script import trace_script
+from sojourn.tracing.script import trace_script, trace_variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +24,13 @@ if TYPE_CHECKING:
 _AMPERE = (8, 0)
 _BEFORE_AMPERE = "7.5"
 _SINCE_AMPERE = "8.0"
+# Traces of a changed script that one plan makes: as many as this, and as go into these seconds or,
+# where that is longer, into this many times what the first trace took.
+_MOST_VARIANTS = 20
+_SECONDS_FOR_VARIANTS = 20.0
+_TIMES_THE_FIRST = 4
+# More at a time only wait for each other's files.
+_MOST_WORKERS = 4
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,18 +46,67 @@ class Tracer:
     progress: Progress
     _made: dict[tuple[str, int | None], Trace] = field(default_factory=dict)
     _scales: dict[str, BatchScale | None] = field(default_factory=dict)
+    _varied: dict[Variant, Trace | None] = field(default_factory=dict)
 
     def trace_for(self, compute_capability: str) -> Traced:
         """Return the trace for such a card, and how it scales with the batch size."""
-        major, _, minor = compute_capability.partition(".")
-        told = _BEFORE_AMPERE if (int(major), int(minor)) < _AMPERE else _SINCE_AMPERE
-        first = self._trace(_SINCE_AMPERE, self.batch_size)
-        if not first.asked_capability:
-            told = _SINCE_AMPERE
+        told = self._told(compute_capability)
         trace = self._trace(told, self.batch_size)
         if told not in self._scales:
             self._scales[told] = self._scale(trace, told)
         return Traced(trace=trace, scale=self._scales[told])
+
+    def retrace(self, variants: Sequence[Variant]) -> tuple[Trace | None, ...]:
+        """Trace the script with changes around it.
+
+        Args:
+            variants: What is wanted, what matters most first. A batch size of None is the plan's.
+
+        Returns:
+            In the same order; None where the changed script cannot be traced, or where time for
+            more is up.
+        """
+        wanted = [self._as_traced(variant) for variant in variants]
+        missing = [v for v in dict.fromkeys(wanted) if v not in self._varied]
+        first = self._trace(_SINCE_AMPERE, self.batch_size)
+        workers = _workers(first)
+        left = _most_variants(first, workers) - len(self._varied)
+        if len(missing) > left:
+            self.progress.note(f"{len(missing) - max(0, left)} changes are not tried, to save time")
+            missing = missing[: max(0, left)]
+        if missing:
+            self._varied |= zip(missing, self._trace_all(missing, workers), strict=True)
+        return tuple(self._varied.get(variant) for variant in wanted)
+
+    def _trace_all(self, variants: Sequence[Variant], workers: int) -> list[Trace | None]:
+        with self.progress.task("changes", total=len(variants), unit="traces") as task:
+            outcomes = trace_variants(
+                self.script,
+                variants,
+                arguments=self.arguments,
+                rules=self.rules,
+                timeout_s=self.timeout_s,
+                workers=workers,
+                on_answer=lambda: task.advance(1),
+                progress=self.progress,
+            )
+        # A change that does not suit the script is not the user's mistake, and no news to them.
+        return [None if isinstance(outcome, TraceError) else outcome for outcome in outcomes]
+
+    def _as_traced(self, variant: Variant) -> Variant:
+        changes = variant.changes
+        return Variant(
+            compute_capability=self._told(variant.compute_capability),
+            changes=replace(changes, batch_size=changes.batch_size or self.batch_size),
+        )
+
+    def _told(self, compute_capability: str) -> str:
+        """Return what the script is told when it asks: one answer for all cards if it does not."""
+        major, _, minor = compute_capability.partition(".")
+        if (int(major), int(minor)) >= _AMPERE:
+            return _SINCE_AMPERE
+        first = self._trace(_SINCE_AMPERE, self.batch_size)
+        return _BEFORE_AMPERE if first.asked_capability else _SINCE_AMPERE
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
         """Trace once more at another batch size; None where the script has none to change.
@@ -89,3 +149,14 @@ class Tracer:
                 )
                 task.advance(self._made[key].steps)
         return self._made[key]
+
+
+def _workers(trace: Trace) -> int:
+    """Return how many traces may run at a time, by processors and by what each takes of memory."""
+    room = psutil.virtual_memory().available // max(1, trace.host_memory_bytes)
+    return max(1, min(os.cpu_count() or 1, room, _MOST_WORKERS))
+
+
+def _most_variants(trace: Trace, workers: int) -> int:
+    seconds = max(_SECONDS_FOR_VARIANTS, _TIMES_THE_FIRST * trace.seconds)
+    return min(_MOST_VARIANTS, int(seconds * workers / max(trace.seconds, 1.0)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils import checkpoint
 
-from sojourn.forecast.changes import Blocks, Kept, Traits
+from sojourn.forecast.changes import Blocks, Chain, Kept, Traits
 from sojourn.forecast.trace import Phase
 from sojourn.tracing.blocks import longest_chain, repeated_blocks, switchable
 
@@ -49,8 +48,10 @@ class Watch:
         self._optimizers: list[str] = []
         self._is_half = False
         self._is_checkpointed = False
-        self._blocks: Counter[str] = Counter()
-        self._chain: str | None = None
+        self._blocks: dict[str, list[str]] = {}
+        self._chain: Chain | None = None
+        self._passes = 0
+        self._passes_before = [0]
         self._has_switch = False
         self._first_optimizer: Any = None
         self.step_ends: list[int] = []
@@ -62,6 +63,7 @@ class Watch:
         module.register_module_forward_hook(self._leave, always_call=True)
         register_optimizer_step_pre_hook(self._see_optimizer)
         register_optimizer_step_post_hook(self._end_step)
+        self._count_passes()
         for name in ("checkpoint", "checkpoint_sequential"):
             setattr(checkpoint, name, self._noting(getattr(checkpoint, name)))
 
@@ -70,10 +72,13 @@ class Watch:
         return Traits(
             is_half=self._is_half,
             is_checkpointed=self._is_checkpointed,
-            blocks=tuple(Blocks(kind=kind, count=n) for kind, n in self._blocks.items()),
+            blocks=tuple(
+                Blocks(kind=kind, paths=tuple(paths)) for kind, paths in self._blocks.items()
+            ),
             chain=None if self._blocks else self._chain,
             has_checkpoint_switch=self._has_switch,
             optimizers=tuple(self._optimizers),
+            passes=max(1, self._passes_before[-1] - self._passes_before[-2:][0]),
             trainer=next((name for key, name in _TRAINERS.items() if key in sys.modules), ""),
             kept=kept,
         )
@@ -98,7 +103,9 @@ class Watch:
     def _see_model(self, model: Any) -> None:
         self._is_half = self._is_half or any(p.dtype in _HALF for p in model.parameters())
         self._has_switch = self._has_switch or switchable(model) is not None
-        self._blocks.update(type(block).__name__ for block in repeated_blocks(model))
+        paths = {id(module): path for path, module in model.named_modules()}
+        for block in repeated_blocks(model):
+            self._blocks.setdefault(type(block).__name__, []).append(paths[id(block)])
         self._chain = longest_chain(model) if self._chain is None else self._chain
 
     def _see_optimizer(self, optimizer: Any, *_: Any) -> None:
@@ -111,6 +118,18 @@ class Watch:
             self._first_optimizer = optimizer
         if optimizer is self._first_optimizer:
             self.step_ends.append(self._recorder.mark_now())
+            self._passes_before.append(self._passes)
+
+    def _count_passes(self) -> None:
+        run = torch.autograd.graph._engine_run_backward  # noqa: SLF001 - the one door to the engine
+
+        @functools.wraps(run)
+        def backward(*args: Any, **kwargs: Any) -> Any:
+            self._passes += 1
+            return run(*args, **kwargs)
+
+        torch.autograd.graph._engine_run_backward = backward  # noqa: SLF001
+        torch.autograd._engine_run_backward = backward  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
