@@ -1,18 +1,33 @@
-"""Workspace of cuDNN's convolution kernels."""
+"""Workspace of cuDNN's convolution kernels.
+
+cuDNN's fast kernels read channels last and, from single precision, numbers rounded to TF32. Where
+the tensors lie otherwise they are copied into the workspace first, so that it is nearly always a
+whole number of copies of input, output and weight; which number, its heuristics decide. Those
+decisions were asked of the library itself, card by card, and are kept as small decision trees in
+`convolution_table`; bench/convolutions tells how.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sojourn.forecast.trace import Pass
+from sojourn.forecast.convolution_table import TREES
 
 if TYPE_CHECKING:
     from sojourn.forecast.trace import Convolution
 
-_ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float64": 8}
-_FLOAT_BYTES = 4
+# How many copies of (input, output, weight) a workspace holds. The table's leaves are numbers into
+# this tuple.
+COPIES = ((0, 0, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 2, 2))
+
+# The cards that cuDNN was asked about, each standing for those from its capability on.
+_KNOWN = ("9.0", "8.9", "8.6", "8.0", "7.5")
+_LEAF_LENGTH = 4
+_HALVES = {"float16", "bfloat16"}
+_ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+_ALIGNMENT_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +40,97 @@ class Workspace:
 
 
 def convolution_workspace(call: Convolution, compute_capability: str) -> Workspace:
-    """Workspace of one convolution kernel on a card of that compute capability.
+    """Return the workspace of one convolution kernel.
 
-    Tensor-core kernels read channels last. Where the tensors lie otherwise, cuDNN copies them into
-    the workspace: the input and the weight in the forward pass, the output's gradient too backward.
+    Args:
+        call: The kernel's call.
+        compute_capability: Of the card it runs on, as NVIDIA writes it: "7.5".
+
+    Returns:
+        What cuDNN's heuristics mostly choose for calls like this one, and the ends of what they
+        choose in 90 % of cases. Where torch measures candidates first
+        (`torch.backends.cudnn.benchmark`), the largest of them is what counts.
     """
-    item_bytes = _ITEM_BYTES.get(call.dtype, _FLOAT_BYTES)
-    source, result, weight = (
+    item_bytes = _ITEM_BYTES.get(call.dtype, 4)
+    sizes = [
         math.prod(shape) * item_bytes
         for shape in (call.input_shape, call.output_shape, call.weight_shape)
+    ]
+    low, expected, high, benchmarked = _leaf_of(call, compute_capability)
+    if call.is_benchmarked:
+        expected = benchmarked
+        high = max(high, benchmarked, key=lambda index: _bytes(index, sizes))
+    values = [_bytes(index, sizes) for index in (low, expected, high)]
+    return Workspace(low=min(values), expected=values[1], high=max(values))
+
+
+def features_of(
+    *,
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    stride: int,
+    groups: int,
+) -> tuple[float, ...]:
+    """Return what the trees ask about a convolution: channels and their alignment, sizes, window.
+
+    Shapes are (N, C, ...) and (O, I/groups, ...), in elements.
+    """
+    inner, outer = input_shape[1] // groups, output_shape[1] // groups
+    return (
+        input_shape[0],
+        inner,
+        outer,
+        groups,
+        math.prod(weight_shape[2:]),
+        stride,
+        math.prod(output_shape[2:]),
+        math.prod(input_shape[2:]),
+        math.log2(max(1, math.prod(input_shape))),
+        math.log2(max(1, math.prod(output_shape))),
+        _power_of_two_in(inner),
+        _power_of_two_in(outer),
     )
-    high = source + result + weight
-    uses_tensor_cores = compute_capability >= "8.0" or call.dtype == "float16"
-    if call.is_channels_last or not uses_tensor_cores:
-        return Workspace(low=0, expected=0, high=high)
-    expected = source + weight if call.kernel is Pass.FORWARD else high
-    return Workspace(low=0, expected=expected, high=high)
+
+
+def _leaf_of(call: Convolution, compute_capability: str) -> tuple[int, int, int, int]:
+    node: Any = TREES[_key(call, compute_capability)]
+    features = features_of(
+        input_shape=call.input_shape,
+        weight_shape=call.weight_shape,
+        output_shape=call.output_shape,
+        stride=max(call.stride),
+        groups=call.groups,
+    )
+    while not _is_leaf(node):
+        feature, threshold, at_most, above = node
+        node = at_most if features[feature] <= threshold else above
+    low, expected, high, benchmarked = node
+    return low, expected, high, benchmarked
+
+
+def _is_leaf(node: Any) -> bool:
+    return len(node) == _LEAF_LENGTH and all(isinstance(part, int) for part in node)
+
+
+def _key(call: Convolution, compute_capability: str) -> str:
+    known = (name for name in _KNOWN if _version(name) <= _version(compute_capability))
+    capability = next(known, _KNOWN[-1])
+    if call.dtype in _HALVES:
+        precision = "half"
+    else:
+        precision = "tf32" if call.allows_tf32 and call.dtype == "float32" else "fp32"
+    layout = "nhwc" if call.is_channels_last else "nchw"
+    return f"{capability}/{precision}/{layout}/{call.kernel.value}"
+
+
+def _version(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
+
+
+def _bytes(index: int, sizes: list[int]) -> int:
+    return sum(count * size for count, size in zip(COPIES[index], sizes, strict=True))
+
+
+def _power_of_two_in(number: int) -> int:
+    return min(number & -number, _ALIGNMENT_LIMIT) if number else 0

@@ -7,6 +7,7 @@ segments back and tries again before it fails.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
     from sojourn.forecast.trace import Event, Trace
 
-# Share by which torch's own blocks may come out otherwise than traced (kernels' scratch, optimizer
-# temporaries, libraries loaded lazily). Uncalibrated: on 17 measured CNN runs this way erred by 3 %
-# in the median; the underestimates were workspace, which `convolution_workspace` bounds by itself.
-_UNSEEN_LOW = 0.03
-_UNSEEN_HIGH = 0.03
+# Share by which reserved memory may come out otherwise than replayed: kernels' scratch, and the
+# order in which blocks find their place. With it the high bound covers 34 of 36 measured runs; both
+# others are image models whose convolution algorithms cuDNN chose otherwise.
+_UNSEEN_LOW = 0.05
+_UNSEEN_HIGH = 0.05
 
 
 class Verdict(StrEnum):
@@ -112,11 +113,12 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
         peak_reserved_bytes=reserved,
         peak_allocated_bytes=expected.allocator.peak_allocated_bytes,
         peak=expected.peak,
-        verdict=_verdict(reserved, usable),
+        verdict=verdict_of(reserved, usable),
     )
 
 
-def _verdict(reserved: Range, usable_bytes: int) -> Verdict:
+def verdict_of(reserved: Range, usable_bytes: float) -> Verdict:
+    """Return what a forecast of reserved memory says about a card that can give so much."""
     if reserved.high <= usable_bytes:
         return Verdict.FITS
     return Verdict.TIGHT if reserved.expected <= usable_bytes else Verdict.DOES_NOT_FIT
@@ -164,6 +166,7 @@ class Player:
         self._handles: set[int] = set()
 
     def play(self, trace: Trace) -> _Replay:
+        """Replay all events."""
         for event in trace.events:
             self._step(event)
         return _Replay(allocator=self._allocator, peak=self._peak)
@@ -205,5 +208,8 @@ class Player:
         needed = getattr(
             convolution_workspace(convolution, self._capability), self._bound.workspace
         )
-        self._take(-1, needed, Role.WORKSPACE, convolution)
-        self._drop(-1)
+        # Where one candidate's workspace cannot be had, torch tries the next, down to those that
+        # need none. Source: PyTorch, ATen/native/cudnn/Conv_v8.cpp, try_configs.
+        with contextlib.suppress(OutOfDeviceMemoryError):
+            self._take(-1, needed, Role.WORKSPACE, convolution)
+            self._drop(-1)
