@@ -96,10 +96,8 @@ class Cudnn:
         heuristics.finalized()
         candidates = heuristics.get_descriptors("ENGINEHEUR_RESULTS", "ENGINECFG")
         allowed = (c for c in candidates if self._is_allowed(c, question))
-        return [
-            c.get_integer("ENGINECFG_WORKSPACE_SIZE")
-            for c, _ in zip(allowed, range(most), strict=False)
-        ]
+        first = itertools.islice(allowed, most)
+        return [candidate.get_integer("ENGINECFG_WORKSPACE_SIZE") for candidate in first]
 
     def number(self, name: str) -> int:
         """Return an enumerator's number."""
