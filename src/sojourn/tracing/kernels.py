@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sojourn.tracing.recorder import Recorder
+# Fused optimizer steps for which torch has no shape rule: in place, with no memory of their own.
+_STEPS_IN_PLACE = ("_fused_sgd_", "_fused_adagrad_")
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    pass
 
 
 class Kernels:
@@ -48,7 +54,7 @@ class Kernels:
             self._library.impl(f"{name}.data", kernel, "AutogradCUDA")
         name = "scaled_dot_product_attention"
         self._library.impl(name, self._attention, "AutogradCUDA")
-        return {**rnns, name: self._attention}
+        return {**rnns, name: self._attention, **dict.fromkeys(_STEPS_IN_PLACE, _nothing)}
 
     def _lstm(self, *args: Any) -> Any:
         call = _RnnCall("LSTM", args)
