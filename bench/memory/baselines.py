@@ -7,13 +7,15 @@
 - accelerate: parameters, gradients and optimizer states, as `accelerate estimate-memory` counts.
 
 None of the three counts with the card, so a prediction above the card's memory is taken as "does
-not fit". Answers are kept in .cache, as they do not change with sojourn.
+not fit". Answers are kept in .cache, as they do not change with
+sojourn; failures are not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from installs import BASELINES, CACHE, HERE, environment, package_of
-from scripts import model_definition, training_script
+from scripts import model_definition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +66,12 @@ def ask_baselines(rows: Sequence[Row], *, processes: int) -> dict[str, dict[str,
     for row in new:
         kept[keys[row.id]][ALLOC] = answers[model_definition(row), row.batch]
     CACHE.mkdir(exist_ok=True)
-    _KEPT.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    whole = {
+        key: said
+        for key, said in kept.items()
+        if all("problem" not in answer for answer in said.values())
+    }
+    _KEPT.write_text(json.dumps(whole, indent=1), encoding="utf-8")
     return {
         row.id: {tool: Answer(**answer) for tool, answer in kept[keys[row.id]].items()}
         for row in rows
@@ -75,7 +82,7 @@ def _key(row: Row) -> str:
     """Return what the answers depend on: the versions, the model and how it is trained."""
     asked = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("requirements/*.txt"))]
     asked += [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("baselines*.py"))]
-    asked += [training_script(row)]
+    asked += [model_definition(row), str(row.batch), str(row.sequence), row.optimizer]
     return hashlib.sha256("\0".join(asked).encode()).hexdigest()[:16]
 
 
@@ -105,14 +112,15 @@ def _ask_child(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def _ask_alloc(row: Row, scratch: Path) -> dict[str, Any]:
-    imports = f"import torchvision_models, {package_of(row.sequence)}"
     file = scratch / f"{row.id}.py"
-    file.write_text(f"{imports}\n{model_definition(row)}\n", encoding="utf-8")
+    file.write_text(
+        f"import {package_of(row.sequence)}\n{model_definition(row)}\n", encoding="utf-8"
+    )
     command = ["ghost", str(file), "--dtype", "fp32", "--batch-size", str(row.batch), "--no-config"]
     length = [] if row.sequence is None else ["--seq-length", str(row.sequence)]
     done = subprocess.run(
         [*_ALLOC, *command, *length, "--timeout", "600", "--json"],
-        env=_with_this_folder(environment(package_of(row.sequence), BASELINES)),
+        env=_with_startup(environment(package_of(row.sequence), BASELINES)),
         cwd=scratch,
         capture_output=True,
         check=False,
@@ -129,5 +137,7 @@ def _ask_alloc(row: Row, scratch: Path) -> dict[str, Any]:
     return {"predicted_bytes": round(document["total_gb"] * _GIB)}
 
 
-def _with_this_folder(variables: dict[str, str]) -> dict[str, str]:
-    return variables | {"PYTHONPATH": f"{HERE}:{variables['PYTHONPATH']}"}
+def _with_startup(variables: dict[str, str]) -> dict[str, str]:
+    """Let torchvision be imported in every process of alloc's (startup/sitecustomize.py)."""
+    folders = (str(HERE / "startup"), str(HERE), variables["PYTHONPATH"])
+    return variables | {"PYTHONPATH": os.pathsep.join(folders)}
