@@ -60,9 +60,9 @@ def test_a_linear_layer_with_adam_holds_what_arithmetic_says(tmp_path: Path) -> 
     weight_bytes = 1024 * 1024 * 4
     roles = forecast.peak.by_role_bytes
     assert roles[Role.PARAMETERS] == weight_bytes
-    # Two moments, and the foreach implementation's temporaries, of which two live at its peak.
+    # Two moments, and the foreach implementation's square root of the second.
     assert forecast.peak.phase is Phase.OPTIMIZER
-    assert roles[Role.OPTIMIZER] == weight_bytes * 4
+    assert roles[Role.OPTIMIZER] == weight_bytes * 3
     # Forward in the main thread, backward in autograd's: two cuBLAS handles.
     assert roles[Role.WORKSPACE] == 2 * 8_519_680
 
@@ -115,10 +115,15 @@ def test_attention_takes_the_path_that_the_card_has() -> None:
     old, new = (traced(SCRIPTS / "transformer_sdpa.py", capability=c) for c in ("7.5", "8.0"))
     assert old.asked_capability
     assert new.asked_capability
-    # 16 x 8 heads x 512 x 512 scores in 6 layers would be 1.2 GiB more, in half precision, if the
-    # attention were taken apart; neither fused path keeps them.
-    for trace in (old, new):
-        assert on_a100(trace).peak.by_role_bytes[Role.ACTIVATIONS] < 2 * GIB
+    # The script asks for bf16 support, which torch affirms on any card; but before Ampere no fused
+    # kernel takes it, and attention that is taken apart keeps its scores, 16 x 8 heads x 512 x 512
+    # in 6 layers, in single precision.
+    scores_bytes = 6 * 16 * 8 * 512 * 512 * 4
+    old_bytes, new_bytes = (
+        on_a100(trace).peak.by_role_bytes[Role.ACTIVATIONS] for trace in (old, new)
+    )
+    assert new_bytes < 2 * GIB
+    assert old_bytes > new_bytes + 0.9 * scores_bytes
 
 
 def test_a_gan_s_two_optimizers_are_both_seen_stepping_twice() -> None:
