@@ -20,14 +20,13 @@ import psutil
 from sojourn.catalog import load_catalog
 from sojourn.errors import CatalogError, SojournError, StoreError, UsageError
 from sojourn.stores.url import open_store
+from sojourn.tracing.versions import TESTED_RANGE, TESTED_TORCH, is_tested
 from sojourn.units import GIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-# What pyproject.toml asks for; tracing is checked against this series alone.
-SUPPORTED_TORCH = "2.13"
 _OLDEST_PYTHON = (3, 11)
 # What planning the sample job may take, and room for one shard and its parts.
 _ENOUGH_MEMORY_BYTES = 4 * GIB
@@ -149,7 +148,7 @@ def examine_packages(names: Iterable[str], *, installed: Callable[[str], str | N
 
 
 def examine_torch(version: str | None) -> Check:
-    """Tell whether torch is there, and of the series that plans are traced with."""
+    """Tell whether torch is there, and one that tracing is tested with."""
     if version is None:
         return Check(
             name="torch",
@@ -157,12 +156,13 @@ def examine_torch(version: str | None) -> Check:
             detail="not installed; `sojourn plan` needs it",
             remedy='pip install "sojourn[torch]" (the CPU build will do)',
         )
-    ok = version == SUPPORTED_TORCH or version.startswith(f"{SUPPORTED_TORCH}.")
+    ok = is_tested(version)
+    tested = ", ".join(TESTED_TORCH)
     return Check(
         name="torch",
         ok=ok,
-        detail=version if ok else f"{version}; `sojourn plan` knows {SUPPORTED_TORCH}.x",
-        remedy="" if ok else f'pip install "torch~={SUPPORTED_TORCH}.0"',
+        detail=version if ok else f"{version}; `sojourn plan` is tested with {tested}",
+        remedy="" if ok else f'pip install "{TESTED_RANGE}"',
     )
 
 

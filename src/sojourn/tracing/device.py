@@ -3,6 +3,7 @@
 On a build without CUDA, and on a CUDA build with no GPU, torch refuses the device in two places:
 the device guard (which switches devices) and the hooks (which tell generic code what CUDA offers).
 Both are replaced by tables that say "one device, nothing to switch". Nothing here computes.
+A card that is there is hidden first, so that there is no third case.
 
 The hooks are a C++ object whose virtual functions have numbered slots. The numbers depend on the
 torch version, so they are read off the headers that the wheel ships, then checked against answers
@@ -12,12 +13,14 @@ that the original functions must give, before anything is replaced. Run it in a 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from sojourn.errors import TraceError
+from sojourn.tracing.versions import TESTED_RANGE, check_system
 
 # c10::DeviceType::CUDA, from c10/core/DeviceType.h.
 _CUDA_DEVICE_TYPE = 1
@@ -70,21 +73,27 @@ def install_fake_cuda(torch: Any) -> None:
     Raises:
         TraceError: this torch build is not laid out as expected.
     """
-    if not sys.platform.startswith("linux"):
-        raise TraceError(
-            f"Tracing needs Linux so far; this is {sys.platform}.",
-            remedy="Run `sojourn plan` in a Linux container, in WSL, or on a Colab CPU runtime.",
-        )
+    check_system(sys.platform)
+    _hide_devices()
     torch_folder = Path(torch.__file__).parent
     _install_device_guard(torch, torch_folder)
     _install_hooks(torch, torch_folder)
     torch._C._set_only_lift_cpu_tensors(True)  # noqa: FBT003, SLF001 - a C function, no keywords
 
 
+def _hide_devices() -> None:
+    """Make a card that is there invisible to this process, so that torch finds none.
+
+    It would be used otherwise: its memory taken, and its guard and hooks be those of a real device.
+    The driver looks when it is first asked, which no import of torch does.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def _unsupported(torch: Any, what: str) -> TraceError:
     return TraceError(
         f"torch {torch.__version__} is not laid out as tracing expects: {what}.",
-        remedy="Install the version that is known to work: pip install torch==2.13.0",
+        remedy=f"Install a version that is known to work: pip install '{TESTED_RANGE}'",
     )
 
 
@@ -153,8 +162,7 @@ def _install_hooks(torch: Any, torch_folder: Path) -> None:
     length = _WORDS_BEFORE_SLOT_0 + _DESTRUCTOR_SLOTS + len(slots)
     start = (table_pointer.value or 0) - _WORDS_BEFORE_SLOT_0 * ctypes.sizeof(ctypes.c_void_p)
     original = (ctypes.c_void_p * length).from_address(start)
-    if not torch.version.cuda:
-        _check_slots(torch, original, hooks, slots)
+    _check_slots(torch, original, hooks, slots)
     replaced = (ctypes.c_void_p * length)(*original)
     for name, callback in _answers().items():
         if name in slots:
@@ -181,17 +189,23 @@ def _answers() -> dict[str, Any]:
 def _check_slots(torch: Any, table: Any, hooks: int, slots: dict[str, int]) -> None:
     """Call original functions whose answers are known, to see that the slots are right.
 
-    The base class answers hasCUDA, hasCuDNN false, getNumGPUs and deviceCount 0, current_device -1.
+    Without a card both kinds of build say that there is no device; one with CUDA says besides that
+    it is one, with cuDNN, and which.
     """
+    is_cuda_build = bool(torch.version.cuda)
     known: dict[str, tuple[Any, int]] = {
-        "isBuilt": (ctypes.c_bool, False),
+        "isBuilt": (ctypes.c_bool, is_cuda_build),
         "deviceCount": (ctypes.c_int8, 0),
         "hasCUDA": (ctypes.c_bool, False),
-        "hasCuDNN": (ctypes.c_bool, False),
+        "hasCuDNN": (ctypes.c_bool, is_cuda_build),
         "current_device": (ctypes.c_int8, -1),
-        "supportsBFloat16RNNWithCuDNN": (ctypes.c_bool, False),
+        "compiledWithCuDNN": (ctypes.c_bool, is_cuda_build),
         "getNumGPUs": (ctypes.c_int, 0),
     }
+    if is_cuda_build:
+        # Of the cuDNN that it was compiled with; the one that is loaded may be newer.
+        major, minor, patch = torch._C._cudnn.getCompileVersion()  # noqa: SLF001 - no public name
+        known["versionCuDNN"] = (ctypes.c_long, major * 10_000 + minor * 100 + patch)
     for name, (kind, expected) in known.items():
         function = ctypes.CFUNCTYPE(kind, ctypes.c_void_p)(
             table[_WORDS_BEFORE_SLOT_0 + slots[name]]

@@ -10,16 +10,16 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sojourn.errors import MissingPackageError, TraceError, TraceTimeoutError
+from sojourn.errors import TraceError, TraceTimeoutError
 from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import load_trace
 from sojourn.script.scratch import make_scratch_copy
 from sojourn.script.source import read_source
 from sojourn.tracing.request import Request, read_answer, write_requests
+from sojourn.tracing.versions import check_surroundings
 from sojourn.units import format_duration
 
 if TYPE_CHECKING:
@@ -164,22 +164,20 @@ def _request(  # noqa: PLR0917 - all of them make it up
     )
 
 
-def check_traceable(script: Path) -> None:
+def check_traceable(script: Path, *, any_torch: bool = True) -> None:
     """Raise if a script cannot be traced, as far as that can be told without running it.
 
+    Args:
+        script: A .py or .ipynb file.
+        any_torch: Whether a version of torch will do that tracing is not tested with.
+
     Raises:
-        UsageError: there is no such script.
-        TraceError: it is no Python.
+        UsageError: there is no such script, or torch's version will not do.
+        TraceError: it is no Python, or this is not Linux.
         MissingPackageError: torch is not installed. It is not imported here.
     """
     read_source(script)
-    try:
-        metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        raise MissingPackageError(
-            "`sojourn plan` traces with torch, which is not installed.",
-            remedy="pip install 'sojourn[torch]' (a CPU build of torch is enough).",
-        ) from None
+    check_surroundings(any_torch=any_torch)
 
 
 @dataclass(slots=True)
