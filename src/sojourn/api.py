@@ -29,6 +29,7 @@ def plan(
     batch_size: int | None = None,
     paths: Mapping[str, str | Path] | None = None,
     timeout_s: float = 300.0,
+    any_torch: bool = False,
     echo: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
@@ -45,11 +46,12 @@ def plan(
         batch_size: Instead of what the script gives its DataLoaders, in samples.
         paths: What the script opens under a key is found under its value on this machine.
         timeout_s: Seconds that one pass of tracing may take; there are two to four.
+        any_torch: Go on with a version of torch that tracing is not tested with.
         echo: Show what the script prints, through `progress`.
         progress: Where to report to.
 
     Raises:
-        UsageError: the target or an argument cannot be meant.
+        UsageError: the target or an argument cannot be meant, or torch's version is not tested.
         CatalogError: a runtime type is not in the catalog, or the user's overlay does not load.
         TraceError: the script could not be traced.
     """
@@ -62,7 +64,7 @@ def plan(
 
     catalog = load_catalog(default_overlay_path())
     runtime_types = _chosen_runtime_types(catalog, on, subscription)
-    check_traceable(Path(target))
+    check_traceable(Path(target), any_torch=any_torch)
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
     tracer = Tracer(
         script=Path(target),
@@ -78,6 +80,7 @@ def plan(
         runtime_types=runtime_types,
         catalog=catalog,
         trace_for=tracer.trace_for,
+        retrace=tracer.retrace,
     )
 
 

@@ -1,29 +1,68 @@
-"""The largest batch that fits, and ways to make a job fit that does not."""
+"""Whether a job fits a card, as it is or with what it keeps from step to step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
-from sojourn.forecast.memory import MemoryForecast, Range, Verdict, forecast_memory
+from sojourn.forecast.memory import MemoryForecast, Range, Verdict, forecast_memory, verdict_of
 from sojourn.forecast.trace import Role
 
 if TYPE_CHECKING:
-    from sojourn.catalog.models import Accelerator
-    from sojourn.forecast.trace import BatchScale, Trace, Traced
+    from collections.abc import Sequence
 
-# Samples; no search goes past it, and nobody trains with more on one card.
-_LARGEST_BATCH = 1 << 20
+    from sojourn.catalog.models import Accelerator
+    from sojourn.forecast.changes import Kept, Variant
+    from sojourn.forecast.trace import Trace, Traced
+
+
+class Retrace(Protocol):
+    """Traces the script with changes around it."""
+
+    def __call__(self, variants: Sequence[Variant], /) -> Sequence[Trace | None]:
+        """Return traces in the order of `variants`, what matters most first.
+
+        None for what cannot be traced, or not in the time that is left.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayToFit:
-    """A change to the script under which it fits, and what it then takes, in bytes."""
+    """A change to the script under which it fits, and what it then takes, in bytes.
+
+    `code` are the lines to write; `change` says it in a few words.
+    """
 
     change: str
     code: str
     verdict: Verdict
     peak_reserved_bytes: Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A job on a card: its trace and forecast, and what it was found to keep from step to step."""
+
+    accelerator: Accelerator
+    traced: Traced
+    forecast: MemoryForecast
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def trace(self) -> Trace:
+        """The trace of the script as it is."""
+        return self.traced.trace
+
+    @property
+    def capability(self) -> str:
+        """The card's compute capability."""
+        return self.accelerator.compute_capability or ""
+
+    @property
+    def growth_bytes(self) -> int:
+        """What is kept by an epoch's end, beyond what the trace holds."""
+        return epoch_growth_bytes(self.trace, self.kept)
 
 
 def forecast_on(trace: Trace, accelerator: Accelerator) -> MemoryForecast | None:
@@ -37,79 +76,34 @@ def forecast_on(trace: Trace, accelerator: Accelerator) -> MemoryForecast | None
     )
 
 
-def find_max_batch_size(traced: Traced, accelerator: Accelerator) -> int | None:
-    """Find the largest batch size, in samples, whose high bound fits; 0 if not even one sample.
+def epoch_growth_bytes(trace: Trace, kept: Sequence[Kept]) -> int:
+    """Return what is kept by the end of an epoch beyond the traced steps; 0 if that is not known.
 
-    None where it is not known how the job scales.
+    What is kept is taken to be let go once an epoch, as lists of losses and outputs are; one that
+    is never let go takes that much more with each.
     """
-    if traced.scale is None:
-        return None
-    if not _fits(traced.scale, accelerator, 1):
+    if not kept or not trace.samples_per_epoch or not trace.batch_size:
         return 0
-    fits, too_large = 1, 2
-    while too_large <= _LARGEST_BATCH and _fits(traced.scale, accelerator, too_large):
-        fits, too_large = too_large, too_large * 2
-    while too_large - fits > 1:
-        middle = (fits + too_large) // 2
-        if _fits(traced.scale, accelerator, middle):
-            fits = middle
-        else:
-            too_large = middle
-    return fits
+    steps = trace.samples_per_epoch // trace.batch_size
+    return sum(item.step_bytes for item in kept) * max(0, steps - trace.steps)
 
 
-def _fits(scale: BatchScale, accelerator: Accelerator, batch_size: int) -> bool:
-    forecast = forecast_on(scale.at(batch_size), accelerator)
-    return forecast is not None and forecast.verdict is Verdict.FITS
-
-
-def find_ways_to_fit(
-    traced: Traced, accelerator: Accelerator, max_batch_size: int | None
-) -> tuple[WayToFit, ...]:
-    """Find changes under which the job fits: so far, micro-batches with gradient accumulation."""
-    batch_size = traced.trace.batch_size
-    if traced.scale is None or not batch_size or not max_batch_size:
-        return ()
-    for accumulate in range(2, batch_size + 1):
-        micro = batch_size // accumulate
-        if batch_size % accumulate or micro > max_batch_size:
-            continue
-        way = _accumulation(traced.scale, accelerator, micro, accumulate)
-        if way is not None and way.verdict is Verdict.FITS:
-            return (way,)
-    return ()
-
-
-def _accumulation(
-    scale: BatchScale, accelerator: Accelerator, micro: int, accumulate: int
-) -> WayToFit | None:
-    """Forecast `accumulate` micro-batches per step.
-
-    Gradients then live through the forward pass as well; where the trace freed them before it,
-    they come on top.
-    """
-    trace = scale.at(micro)
-    forecast = forecast_on(trace, accelerator)
-    if forecast is None:
-        return None
-    parameters = forecast.peak.by_role_bytes[Role.PARAMETERS]
-    kept = max(0, parameters - forecast.peak.by_role_bytes[Role.GRADIENTS])
-    peak = forecast.peak_reserved_bytes
-    reserved = Range(low=peak.low, expected=peak.expected + kept, high=peak.high + kept)
-    fits = reserved.high <= forecast.usable_bytes
-    return WayToFit(
-        change=f"micro-batch {micro}, accumulate {accumulate}",
-        code=_ACCUMULATION_CODE.format(micro=micro, accumulate=accumulate),
-        verdict=Verdict.FITS if fits else Verdict.TIGHT,
-        peak_reserved_bytes=reserved,
+def with_growth(forecast: MemoryForecast, more_bytes: int) -> MemoryForecast:
+    """Return the forecast for when so much more is kept as activations, with its verdict."""
+    if not more_bytes:
+        return forecast
+    peak = forecast.peak
+    by_role = {**peak.by_role_bytes}
+    by_role[Role.ACTIVATIONS] += more_bytes
+    reserved = Range(
+        low=forecast.peak_reserved_bytes.low,
+        expected=forecast.peak_reserved_bytes.expected + more_bytes,
+        high=forecast.peak_reserved_bytes.high + more_bytes,
     )
-
-
-_ACCUMULATION_CODE = """\
-for i, batch in enumerate(loader):  # DataLoader(..., batch_size={micro})
-    loss = compute_loss(batch) / {accumulate}
-    loss.backward()
-    if (i + 1) % {accumulate} == 0:
-        optimizer.step()
-        optimizer.zero_grad()
-"""
+    return replace(
+        forecast,
+        peak_reserved_bytes=reserved,
+        peak_allocated_bytes=forecast.peak_allocated_bytes + more_bytes,
+        peak=replace(peak, by_role_bytes=by_role),
+        verdict=verdict_of(reserved, forecast.usable_bytes),
+    )

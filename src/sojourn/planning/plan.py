@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sojourn.forecast.memory import MemoryForecast, Verdict
-from sojourn.planning.fit import (
-    WayToFit,
-    find_max_batch_size,
-    find_ways_to_fit,
-    forecast_on,
-)
+from sojourn.planning.study import Study, study_cards
+from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
+    from sojourn.forecast.changes import Kept, Variant
+    from sojourn.forecast.curve import MemoryCurve
     from sojourn.forecast.trace import Trace, Traced
+    from sojourn.planning.fit import Retrace, WayToFit
 
 _RANK = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.UNKNOWN: 2, Verdict.DOES_NOT_FIT: 3}
 
@@ -36,8 +35,9 @@ class HostMemory:
 class Option:
     """One runtime type and what the job would do there.
 
-    `memory` is None where nothing can be said, and `reason` then says why. `max_batch_size` is in
-    samples, None where it is unknown how the job scales.
+    `memory` is None where nothing can be said, and `reason` then says why; `curve` is where that
+    memory goes. `max_batch_size` is in samples, None where it is unknown how the job scales. `kept`
+    is what the script holds on to from step to step.
     """
 
     runtime_type: RuntimeType
@@ -48,6 +48,8 @@ class Option:
     host_memory: HostMemory
     max_batch_size: int | None
     ways_to_fit: tuple[WayToFit, ...] = ()
+    curve: MemoryCurve | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def is_possible(self) -> bool:
@@ -83,12 +85,18 @@ class Plan:
         return plan_html(self)
 
 
+def trace_nothing_more(variants: Sequence[Variant]) -> Sequence[Trace | None]:
+    """Be a `Retrace` that has no other trace to give."""
+    return [None] * len(variants)
+
+
 def make_plan(
     *,
     target: str,
     runtime_types: Sequence[RuntimeType],
     catalog: Catalog,
     trace_for: Callable[[str], Traced],
+    retrace: Retrace = trace_nothing_more,
 ) -> Plan:
     """Forecast a job on each runtime type and choose.
 
@@ -97,8 +105,11 @@ def make_plan(
         runtime_types: Which to look at.
         catalog: Where their accelerators stand.
         trace_for: Gives the job's trace for a card of a compute capability such as "7.5".
+        retrace: Gives traces of the job with changes to it, for ways to fit.
     """
-    options = [_option(row, catalog.accelerator_of(row), trace_for) for row in runtime_types]
+    cards = {row.id: catalog.accelerator_of(row) for row in runtime_types}
+    studies = study_cards([card for card in cards.values() if card], trace_for, retrace)
+    options = [_option(row, cards[row.id], trace_for, studies) for row in runtime_types]
     ranked = tuple(sorted(options, key=_order))
     recommended = next((option for option in ranked if option.is_possible), None)
     trace = trace_for(_first_capability(options)).trace
@@ -132,34 +143,44 @@ def _option(
     runtime_type: RuntimeType,
     accelerator: Accelerator | None,
     trace_for: Callable[[str], Traced],
+    studies: Mapping[str, Study],
 ) -> Option:
     capability = accelerator.compute_capability if accelerator else None
-    traced = trace_for(capability or "8.0")
-    trace = traced.trace
-    memory, max_batch_size = None, None
-    ways: tuple[WayToFit, ...] = ()
+    trace = trace_for(capability or "8.0").trace
+    study = studies.get(accelerator.id) if accelerator else None
     verdict, reason = Verdict.UNKNOWN, _why_unknown(trace, accelerator)
-    if not trace.uses_device and (accelerator is None or accelerator.is_cuda):
+    if study is not None:
+        verdict, reason = study.forecast.verdict, _remarks(study, runtime_type)
+    elif not trace.uses_device and (accelerator is None or accelerator.is_cuda):
         verdict, reason = Verdict.FITS, "the script puts nothing on an accelerator"
-    elif not reason and accelerator is not None:
-        memory = forecast_on(trace, accelerator)
-        max_batch_size = find_max_batch_size(traced, accelerator)
-    if memory is not None and accelerator is not None:
-        verdict = memory.verdict
-        if verdict is not Verdict.FITS:
-            ways = find_ways_to_fit(traced, accelerator, max_batch_size)
-        if runtime_type.count > 1:
-            reason = f"counted as one of its {runtime_type.count} cards"
     return Option(
         runtime_type=runtime_type,
         accelerator=accelerator,
         verdict=verdict,
         reason=reason,
-        memory=memory,
+        memory=study.forecast if study else None,
         host_memory=_host_memory(trace, runtime_type),
-        max_batch_size=max_batch_size,
-        ways_to_fit=ways,
+        max_batch_size=study.max_batch_size if study else None,
+        ways_to_fit=study.ways_to_fit if study else (),
+        curve=study.curve if study else None,
+        kept=study.kept if study else (),
     )
+
+
+def _remarks(study: Study, runtime_type: RuntimeType) -> str:
+    """Say what a reader should know of a forecast, "" if there is nothing."""
+    remarks = [
+        f"{kept.holder or 'something'} keeps {format_bytes(kept.step_bytes)} more with each step "
+        f"({kept.line})"
+        for kept in study.kept
+    ]
+    if study.growth_bytes:
+        remarks.append(f"{format_bytes(study.growth_bytes)} by the end of an epoch are counted")
+    elif study.kept:
+        remarks.append("how long an epoch is is not known, so that none of it is counted")
+    if runtime_type.count > 1:
+        remarks.append(f"counted as one of its {runtime_type.count} cards")
+    return "; ".join(remarks)
 
 
 def _why_unknown(trace: Trace, accelerator: Accelerator | None) -> str:

@@ -70,10 +70,11 @@ class Tracer:
         missing = [v for v in dict.fromkeys(wanted) if v not in self._varied]
         first = self._trace(_SINCE_AMPERE, self.batch_size)
         workers = _workers(first)
-        left = _most_variants(first, workers) - len(self._varied)
+        left = max(0, _most_variants(first, workers) - len(self._varied))
         if len(missing) > left:
-            self.progress.note(f"{len(missing) - max(0, left)} changes are not tried, to save time")
-            missing = missing[: max(0, left)]
+            self.progress.note(f"{len(missing) - left} changes are not tried, to save time.")
+            self._varied |= dict.fromkeys(missing[left:])
+            missing = missing[:left]
         if missing:
             self._varied |= zip(missing, self._trace_all(missing, workers), strict=True)
         return tuple(self._varied.get(variant) for variant in wanted)
@@ -109,7 +110,7 @@ class Tracer:
         return _BEFORE_AMPERE if first.asked_capability else _SINCE_AMPERE
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
-        """Trace once more at another batch size; None where the script has none to change.
+        """Trace once more at another batch size; None where no other size follows from two.
 
         Another size may lead another way (an epoch ends sooner, with its validation); then one
         nearer to the first is tried.
@@ -128,9 +129,6 @@ class Tracer:
                 return None
             if scale.is_possible:
                 return scale
-        self.progress.note(
-            "The largest batch is not known: with other batch sizes the script runs otherwise."
-        )
         return None
 
     def _trace(self, told: str, batch_size: int | None) -> Trace:

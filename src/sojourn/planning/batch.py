@@ -1,0 +1,175 @@
+"""The largest batch that fits, from two traces where every size follows from them, else from more.
+
+Where the two traces allocate the same blocks in the same order, every size is an affine function of
+the batch size (`BatchScale`), and the search replays without tracing again. That claim is then
+tried: the script is traced once more, at a size the search came to, and what the scale says of it
+must agree. Where it does not, or there is no scale, sizes are traced one round at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sojourn.forecast.changes import Changes, Variant
+from sojourn.forecast.memory import Verdict
+from sojourn.planning.fit import forecast_on, with_growth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sojourn.catalog.models import Accelerator
+    from sojourn.forecast.trace import BatchScale, Trace
+    from sojourn.planning.fit import Case, Retrace
+
+# Samples; no search goes past it, and nobody trains with more on one card.
+_LARGEST_BATCH = 1 << 20
+# Share to which a large batch is found: of a thousand, four more or less.
+_EXACT_TO = 256
+# A scale is tried at most at this many times the script's batch, whose data must be read for it.
+_LARGEST_TRIAL = 4
+# Share by which a traced size may differ from what the scale says of it.
+_AGREEMENT = 0.01
+# Sizes that are traced where there is no scale, as shares of the script's batch.
+_PROBES = (0.25, 0.5, 2.0, 4.0)
+
+
+def find_max_batch_size(
+    scale: BatchScale, accelerator: Accelerator, *, growth_bytes: int = 0
+) -> int:
+    """Find the largest batch size, in samples, whose high bound fits; 0 if not even one sample.
+
+    Args:
+        scale: Gives the trace at any size.
+        accelerator: The card, which the catalog must know well enough.
+        growth_bytes: What is kept besides by an epoch's end, whatever the batch size.
+    """
+
+    def excess(batch_size: int) -> float:
+        return _excess(scale.at(batch_size), accelerator, growth_bytes)
+
+    at_fits, at_too_large = excess(1), 0.0
+    if at_fits > 0:
+        return 0
+    fits, too_large = 1, 2
+    while too_large <= _LARGEST_BATCH and (at_too_large := excess(too_large)) <= 0:
+        at_fits = at_too_large
+        # As far as a straight line from one sample leads, and a little further.
+        fits, too_large = too_large, too_large * 8
+    halve = False
+    while too_large - fits > max(1, fits // _EXACT_TO):
+        # Between the two, where a straight line crosses the card's end; every other time the
+        # middle, since what libraries take besides comes in steps.
+        share = 0.5 if halve else at_fits / (at_fits - at_too_large)
+        middle = min(max(fits + 1, round(fits + share * (too_large - fits))), too_large - 1)
+        if (at_middle := excess(middle)) <= 0:
+            fits, at_fits = middle, at_middle
+        else:
+            too_large, at_too_large = middle, at_middle
+        halve = not halve
+    return fits
+
+
+def _excess(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> float:
+    """Return by how many bytes the high bound is over what the card can give; negative if under."""
+    forecast = forecast_on(trace, accelerator)
+    if forecast is None:
+        return 1.0
+    forecast = with_growth(forecast, growth_bytes)
+    over = forecast.peak_reserved_bytes.high - forecast.usable_bytes
+    return min(over, -1.0) if forecast.verdict is Verdict.FITS else max(over, 1.0)
+
+
+def trial_of(case: Case, max_batch_size: int) -> Variant | None:
+    """Return what to trace to try a scale: the size found, if that is near enough to be cheap."""
+    trace = case.trace
+    if case.traced.scale is None or not trace.batch_size or not max_batch_size:
+        return None
+    largest = min(trace.batch_size * _LARGEST_TRIAL, trace.samples_per_epoch or _LARGEST_BATCH)
+    size = min(max_batch_size, largest)
+    return None if size == trace.batch_size else _at(case, size)
+
+
+def agrees(case: Case, traced: Trace | None) -> bool:
+    """Whether a trace at another size is what the scale says; also if it could not be made."""
+    scale = case.traced.scale
+    if traced is None or scale is None or traced.batch_size is None:
+        return True
+    said = forecast_on(scale.at(traced.batch_size), case.accelerator)
+    found = forecast_on(traced, case.accelerator)
+    if said is None or found is None:
+        return True
+    difference = said.peak_reserved_bytes.expected - found.peak_reserved_bytes.expected
+    return abs(difference) <= _AGREEMENT * found.peak_reserved_bytes.expected
+
+
+def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int | None]:
+    """Find the largest batch size that fits each card by tracing, in two rounds.
+
+    The first is of a few sizes around the script's own; the second, for each card, of the size at
+    which a straight line between the last that fits and the first that does not meets the card's
+    end. The answer is a size that was traced, so that it may be a little under the largest.
+
+    Returns:
+        For each case the size; 0 if not even one sample fits, None if no size that fits was found.
+    """
+    probes = dict.fromkeys(variant for case in cases for variant in _probes(case))
+    traces = [trace for trace in retrace(list(probes)) if trace is not None] if probes else []
+    closer = [_closer_probe(case, traces) for case in cases]
+    wanted = list(dict.fromkeys(variant for variant in closer if variant is not None))
+    found = retrace(wanted) if wanted else []
+    traces += [trace for trace in found if trace is not None]
+    return [_largest_traced(case, traces) for case in cases]
+
+
+def _probes(case: Case) -> list[Variant]:
+    batch_size, samples = case.trace.batch_size, case.trace.samples_per_epoch
+    if not batch_size or not case.trace.is_batch_size_known_to_loader:
+        return []
+    sizes = {max(1, round(batch_size * share)) for share in _PROBES}
+    sizes = {min(size, samples or size) for size in sizes} - {batch_size}
+    return [_at(case, size) for size in sorted(sizes)]
+
+
+def _closer_probe(case: Case, traces: Sequence[Trace]) -> Variant | None:
+    points = _points(case, traces)
+    fits, too_large = _bracket(points)
+    if fits is None or too_large is None or too_large - fits <= 1:
+        return None
+    share = points[fits] / (points[fits] - points[too_large])
+    size = min(max(fits + 1, int(fits + share * (too_large - fits))), too_large - 1)
+    return _at(case, size)
+
+
+def _largest_traced(case: Case, traces: Sequence[Trace]) -> int | None:
+    points = _points(case, traces)
+    if len(points) == 1:
+        return None  # of the script's own size alone nothing follows
+    return 0 if points.get(1, 0.0) > 0 else _bracket(points)[0]
+
+
+def _bracket(points: dict[int, float]) -> tuple[int | None, int | None]:
+    """Return the smallest size that is too large, and the largest below it that fits."""
+    too_large = min((size for size, excess in points.items() if excess > 0), default=None)
+    limit = _LARGEST_BATCH if too_large is None else too_large
+    fits = max(
+        (size for size, excess in points.items() if excess <= 0 and size < limit), default=None
+    )
+    return fits, too_large
+
+
+def _points(case: Case, traces: Sequence[Trace]) -> dict[int, float]:
+    """Return by how many bytes each traced size is over what the card can give."""
+    return {
+        trace.batch_size: _excess(trace, case.accelerator, case.growth_bytes)
+        for trace in (case.trace, *traces)
+        if trace.batch_size
+    }
+
+
+def _at(case: Case, batch_size: int) -> Variant:
+    return Variant(compute_capability=case.capability, changes=Changes(batch_size=batch_size))
+
+
+def micro_batches(batch_size: int) -> list[int]:
+    """Return the sizes that a batch can be cut into evenly, largest first, without itself."""
+    return [size for size in range(batch_size // 2, 0, -1) if batch_size % size == 0]
