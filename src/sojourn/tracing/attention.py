@@ -166,9 +166,9 @@ def _run_flash(call: _Call) -> Any:
     head_size = call.query.shape[-1]
     scale = call.scale or 1 / math.sqrt(head_size)
     extra = -head_size % _FLASH_HEAD_STEP
-    tensors = (call.query, call.key, call.value)
+    tensors = [call.query, call.key, call.value]
     if extra:
-        tensors = tuple(torch.nn.functional.pad(tensor, (0, extra)) for tensor in tensors)
+        tensors = [torch.nn.functional.pad(tensor, (0, extra)) for tensor in tensors]
     output = torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001
         *tensors, call.dropout, call.is_causal, return_debug_mask=False, scale=scale
     )[0]

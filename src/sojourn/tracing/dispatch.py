@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from sojourn.errors import TraceError
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
+from sojourn.tracing.kernels import WHOLE
 from sojourn.tracing.scratch import scratch_bytes
 from sojourn.tracing.unknown_sizes import largest_result
 
@@ -93,7 +94,7 @@ class FakeCudaMode(TorchDispatchMode):
             return self._unwritten.run(func, name, args, kwargs)
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
-        if torch.is_inference_mode_enabled() and func._can_decompose():  # noqa: SLF001
+        if torch.is_inference_mode_enabled() and _is_composite(func, name):
             # Elsewhere autograd has taken it apart before it gets here.
             with self:
                 return func.decompose(*args, **kwargs)
@@ -238,6 +239,11 @@ class FakeCudaMode(TorchDispatchMode):
                 self._recorder.take(value.untyped_storage(), role=role)
                 if value.dtype is torch.bfloat16:
                     self._recorder.note_bfloat16()
+
+
+def _is_composite(func: Any, name: str) -> bool:
+    """Whether torch takes an operator apart; "prim" names what asks a tensor for its device."""
+    return func.namespace == "aten" and name not in WHOLE and func._can_decompose()  # noqa: SLF001
 
 
 def _remember(func: Any, args: Any, kwargs: Any, output: Any) -> None:

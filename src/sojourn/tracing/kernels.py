@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sojourn.tracing.recorder import Recorder
+# One kernel on a card; a build without CUDA has none to name, and takes them apart before anybody
+# sees them. Source: PyTorch, ATen/native/native_functions.yaml, what has a kernel for CUDA beside
+# CompositeImplicitAutograd.
+WHOLE = ("_fused_rms_norm", "mish_backward", "silu_backward")
 # Fused optimizer steps for which torch has no shape rule: in place, with no memory of their own.
 _STEPS_IN_PLACE = ("_fused_sgd_", "_fused_adagrad_")
 
 
 def _nothing(*_args: Any, **_kwargs: Any) -> None:
     pass
+
+
+def _never_run(*_args: Any, **_kwargs: Any) -> None:
+    raise NotImplementedError("there is no device")
 
 
 class Kernels:
@@ -52,6 +60,9 @@ class Kernels:
         for name, kernel in rnns.items():
             self._library.impl(f"{name}.input", kernel, "AutogradCUDA")
             self._library.impl(f"{name}.data", kernel, "AutogradCUDA")
+        for name in WHOLE:
+            if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "CUDA"):  # noqa: SLF001
+                self._library.impl(name, _never_run, "CUDA")
         name = "scaled_dot_product_attention"
         self._library.impl(name, self._attention, "AutogradCUDA")
         return {**rnns, name: self._attention, **dict.fromkeys(_STEPS_IN_PLACE, _nothing)}
