@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import resource
 import signal
 import sys
 import tempfile
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps
+    from sojourn.tracing.missing import Missing
     from sojourn.tracing.recorder import Recorder
-
-_KIB = 1024
 
 
 def main(request_file: str) -> None:
@@ -96,14 +94,18 @@ def _finish(request: Request, answer: Answer) -> NoReturn:
 def _trace(request: Request) -> Trace:
     import torch
 
+    from sojourn.tracing.bitsandbytes_stand_in import install_bitsandbytes, quantize_model
     from sojourn.tracing.changes import Changed
     from sojourn.tracing.cuda_api import install_cuda_api
     from sojourn.tracing.device import install_fake_cuda
     from sojourn.tracing.dispatch import FakeCudaMode
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
+    from sojourn.tracing.host_use import HostWatch
     from sojourn.tracing.kernels import Kernels
     from sojourn.tracing.longest import LongestBatches
+    from sojourn.tracing.missing import Missing
+    from sojourn.tracing.pretrained import Pretrained
     from sojourn.tracing.recorder import Recorder
     from sojourn.tracing.torchvision_ops import tolerate_torchvision
     from sojourn.tracing.unwritten import Unwritten
@@ -122,8 +124,15 @@ def _trace(request: Request) -> Trace:
     evaluation = Evaluation(recorder, steps, lambda: _keep_training(request, result()))
     install_hooks(recorder, steps, loaders, evaluation)
     LongestBatches(recorder).install()
+    missing = Missing()
+    missing.install()
+    Pretrained(recorder, unwritten, quantize_model).install()
+    install_bitsandbytes(recorder)
     tolerate_torchvision(recorder)
+    host = HostWatch()
+    host.install()
     _prepare_surroundings(request, source, recorder)
+    host.begin()
 
     def result() -> Trace:
         evaluation.settle()
@@ -132,12 +141,13 @@ def _trace(request: Request) -> Trace:
         trace = _result(request, steps, loaders, recorder, time.monotonic() - started)
         # Where the script runs for real, its parameters are built on the host with their values.
         host_memory_bytes = trace.host_memory_bytes + unwritten.peak_bytes
-        return changed.noted_in(replace(trace, host_memory_bytes=host_memory_bytes))
+        trace = replace(trace, host_memory_bytes=host_memory_bytes, host=host.use())
+        return changed.noted_in(trace)
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
     with mode:
-        _run(source, request, recorder, steps, evaluation)
+        _run(source, request, recorder, steps, evaluation, missing=missing)
     return result()
 
 
@@ -153,6 +163,8 @@ def _result(
 ) -> Trace:
     import torch
 
+    from sojourn.tracing.host_use import peak_bytes
+
     _check_ended_well(request, steps, loaders, recorder)
     batch_size = _actual_batch_size(loaders)
     if loaders.batch_size is not None and batch_size != loaders.batch_size:
@@ -165,7 +177,7 @@ def _result(
         torch=torch.__version__.partition("+")[0],
         steps=steps.count,
         seconds=round(seconds, 3),
-        host_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB,
+        host_memory_bytes=peak_bytes(),
         batch_size=batch_size,
         samples_per_epoch=loaders.samples,
         is_batch_size_known_to_loader=loaders.batch_size is not None,
@@ -221,6 +233,8 @@ def _run(
     recorder: Recorder,
     steps: Steps,
     evaluation: Evaluation,
+    *,
+    missing: Missing,
 ) -> None:
     """Run the script as `__main__` until it ends or has been seen enough of.
 
@@ -254,14 +268,19 @@ def _run(
         if steps.count:
             recorder.assume(f"the script failed after {steps.count} steps: {_brief(error)}")
             return
-        raise _failure(error, source, request) from error
+        raise _failure(error, source, request, missing) from error
 
 
-def _failure(error: BaseException, source: ScriptSource, request: Request) -> TraceError:
+def _failure(
+    error: BaseException, source: ScriptSource, request: Request, missing: Missing
+) -> TraceError:
     label = _labeller(source, Path(request.folder))
     frames = [label(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
     line = next((name for name in reversed(frames) if name), request.target)
     message = f"{line} raised {_brief(error)}."
+    reason = missing.find(error)
+    if reason is not None:
+        return TraceError(f"{line}: {reason[0]}", remedy=reason[1])
     if isinstance(error, FileNotFoundError):
         remedy = (
             "Say where that folder is on this machine: "

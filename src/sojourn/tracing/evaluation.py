@@ -91,6 +91,13 @@ class Evaluation:
 
         dataloader._BaseDataLoaderIter.__next__ = following  # type: ignore[method-assign,assignment]  # noqa: SLF001
 
+        apply = torch.autograd.Function.apply.__func__  # type: ignore[attr-defined]
+
+        def applying(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            with self._recorder.inside_function():
+                return apply(cls, *args, **kwargs)
+
+        torch.autograd.Function.apply = classmethod(applying)  # type: ignore[assignment,method-assign]
         after_import({"transformers.trainer_callback": self._evaluate_after_epoch})
 
     def _evaluate_after_epoch(self, module: Any) -> None:

@@ -76,14 +76,26 @@ class ModuleMoves:
         parameter = self._current(parameter)
         with torch.no_grad():
             applied = fn(parameter)
+            if hasattr(parameter, "quantize") and _leaves_host(parameter, applied):
+                # A weight of few bits is packed as it comes to the device.
+                applied = parameter.quantize(parameter, applied)
         if applied.device == parameter.device and applied.dtype == parameter.dtype:
             return parameter
         moved = torch.nn.Parameter(applied, requires_grad=parameter.requires_grad)
         if parameter.grad is not None:
             moved.grad = fn(parameter.grad)
+        # In torch the parameter stays the same object, with whatever was written on it.
+        for name in vars(parameter).keys() - vars(moved).keys():
+            setattr(moved, name, getattr(parameter, name))
+        for statistic in getattr(getattr(moved, "quant_state", None), "tensors", ()):
+            self.when_moved(statistic)
         self._replaced[id(parameter)] = (parameter, moved)
         if parameter.device.type == "cpu":
             # On a card the host's copy would be gone.
             parameter.grad = None
             parameter.data = torch.empty(0, dtype=parameter.dtype)
         return moved
+
+
+def _leaves_host(parameter: Any, applied: Any) -> bool:
+    return parameter.device.type == "cpu" and applied.device.type != "cpu"

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def torch_records_graph() -> bool:
+    """Whether torch records for a backward pass."""
+    import torch
+
+    return torch.is_grad_enabled()
+
+
 class Recorder:
     """The event log of one traced script.
 
@@ -41,6 +48,7 @@ class Recorder:
         self._threads: dict[int, int] = {}
         self._backward_line = ""
         self._in_library = threading.local()
+        self._in_function = False
         # Storages die on whichever thread drops the last reference.
         self._lock = threading.RLock()
 
@@ -63,6 +71,18 @@ class Recorder:
             yield
         finally:
             self._in_library.active = False
+
+    @contextlib.contextmanager
+    def inside_function(self) -> Iterator[None]:
+        """Within it, a function with a backward pass of its own runs: no graph, but no evaluation.
+
+        The phase there is the one in which it was called.
+        """
+        before, self._in_function = self._in_function, torch_records_graph() or self._in_function
+        try:
+            yield
+        finally:
+            self._in_function = before
 
     def take(self, storage: Any, *, role: Role | None = None) -> None:
         """A storage exists on the device; it is written down the first time it is seen."""
@@ -256,10 +276,9 @@ class Recorder:
 
     def _phase_now(self) -> Phase:
         if self.phase is Phase.FORWARD:
-            import torch
-
             # Not recording for a backward pass: a validation loop, or metrics.
-            return self.phase if torch.is_grad_enabled() else Phase.EVALUATION
+            is_forward = self._in_function or torch_records_graph()
+            return self.phase if is_forward else Phase.EVALUATION
         return self.phase
 
     def _line_now(self, phase: Phase) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,6 +42,7 @@ class Unwritten:
     def __init__(self) -> None:
         self.peak_bytes = 0
         self._live_bytes = 0
+        self._is_counting = True
         self._born: dict[int, Any] = {}
         self._unwritten: dict[int, tuple[int, Any]] = {}
 
@@ -75,6 +77,15 @@ class Unwritten:
 
         return sparing
 
+    @contextmanager
+    def loaded_in_place(self) -> Iterator[None]:
+        """Within it, parameters are made that a library loads straight to where they belong."""
+        self._is_counting = False
+        try:
+            yield
+        finally:
+            self._is_counting = True
+
     def run(self, func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         """Run an operator on the host, unless all it does is to initialise or to copy zeros."""
         if name in _BIRTHS:
@@ -105,7 +116,8 @@ class Unwritten:
         self._born.pop(key, None)
 
     def _add(self, tensor: Any) -> None:
-        key, size_bytes = _key(tensor), tensor.untyped_storage().nbytes()
+        key = _key(tensor)
+        size_bytes = tensor.untyped_storage().nbytes() if self._is_counting else 0
         watch = weakref.ref(tensor.untyped_storage(), functools.partial(self._drop, key))
         self._unwritten[key] = (size_bytes, watch)
         self._live_bytes += size_bytes
