@@ -175,12 +175,26 @@ def test_gradients_are_there_in_the_forward_pass_unless_they_were_dropped(
 
 
 def test_a_compiled_model_is_traced_as_eager_and_said_to_be() -> None:
-    trace = traced("compiled.py", "--compile")
+    trace = traced("compiled.py")
     assert "torch.compile is traced as eager" in trace.assumptions
     narrow, wide = 1024 * 512 * FLOAT, 1024 * 2048 * FLOAT
     # Input and difference; product and output of the inner layer.
     kept = at_end_of_forward(trace)[Role.ACTIVATIONS]
     assert kept == pytest.approx(2 * narrow + 2 * wide, abs=narrow + KIB)
+
+
+def test_norms_and_gates_keep_what_their_fused_kernels_keep() -> None:
+    trace = traced("gated.py")
+    tokens, width, hidden = 8 * 1024, 512, 1024
+    # Per block, in bfloat16: input and output of the norm; gate, its SiLU, the other half, product.
+    block = tokens * (2 * width + 4 * hidden) * HALF
+    root_mean_squares = tokens * FLOAT
+    last = tokens * width * FLOAT
+    assert at_end_of_forward(trace)[Role.ACTIVATIONS] == pytest.approx(
+        4 * (block + root_mean_squares) + last, abs=KIB
+    )
+    assert "bfloat16" not in " ".join(trace.assumptions)
+    assert trace.asked_capability
 
 
 LENGTH = 2048

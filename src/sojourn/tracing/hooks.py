@@ -24,6 +24,7 @@ from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.copies import install_copies
 from sojourn.tracing.kernels import mark_parameters
 from sojourn.tracing.moves import ModuleMoves
+from sojourn.tracing.stand_ins import install_stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ def install_hooks(
     _hook_modules(recorder, loaders)
     _hook_loaders(recorder, loaders, evaluation)
     evaluation.install()
-    _neutralise(recorder)
+    install_stand_ins(recorder)
 
 
 def _hook_optimizers(
@@ -284,52 +285,3 @@ def _sizes(loader: Any) -> tuple[int | None, int | None]:
     except (TypeError, NotImplementedError):
         # An iterable data set has no length.
         return batch_size, None
-
-
-def _neutralise(recorder: Recorder) -> None:
-    """Replace what cannot or need not run without a device: compilers, scalers, checkpoints."""
-
-    def compile_nothing(model: Any = None, **_kwargs: Any) -> Any:
-        recorder.assume("torch.compile is traced as eager")
-        return model if model is not None else (lambda function: function)
-
-    def save_nothing(*_args: Any, **_kwargs: Any) -> None:
-        recorder.assume("torch.save writes nothing")
-
-    def always_step(_scaler: Any, optimizer: Any, _state: Any, *args: Any, **kwargs: Any) -> Any:
-        # A real scaler skips the step when gradients are infinite, as made-up values may be.
-        return optimizer.step(*args, **kwargs)
-
-    load = torch.load
-
-    @functools.wraps(load)
-    def load_on_host(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
-        goes_to_device = isinstance(map_location, (str, torch.device)) and "cuda" in str(
-            map_location
-        )
-        loaded = load(file, map_location="cpu", **kwargs)
-        return _to_device(loaded) if goes_to_device else loaded
-
-    replacements: list[tuple[Any, str, Any]] = [
-        (torch, "compile", compile_nothing),
-        (torch, "save", save_nothing),
-        (torch, "load", load_on_host),
-        (torch.nn.Module, "compile", _nothing),
-        (torch.amp.GradScaler, "_maybe_opt_step", always_step),
-    ]
-    for holder, name, value in replacements:
-        setattr(holder, name, value)
-    # Made-up truth values would fail the arguments' validation.
-    torch.distributions.Distribution.set_default_validate_args(False)
-    # With one card it calls the module; taking the batch apart needs a CUDA build.
-    torch.nn.DataParallel.forward = (  # type: ignore[method-assign]
-        lambda self, *inputs, **kwargs: self.module(*inputs, **kwargs)
-    )
-    # The fused inference path of nn.TransformerEncoder has no shape rule.
-    torch.backends.mha.set_fastpath_enabled(False)
-
-
-def _to_device(value: Any) -> Any:
-    from torch.utils._pytree import tree_map
-
-    return tree_map(lambda leaf: leaf.cuda() if isinstance(leaf, torch.Tensor) else leaf, value)

@@ -1,5 +1,3 @@
-import sys
-
 import torch
 from torch import nn
 
@@ -13,15 +11,14 @@ class Net(nn.Module):
         return x + self.layers(x)
 
 
+@torch.compile(fullgraph=True)
 def mse(prediction, target):
     return (prediction - target).square().mean()
 
 
-model = Net().cuda()
-if "--compile" in sys.argv:
-    torch.set_float32_matmul_precision("high")
-    model = torch.compile(model, mode="max-autotune")
-    mse = torch.compile(mse)
+torch.set_float32_matmul_precision("high")
+model = torch.compile(Net().cuda(), mode="max-autotune")
+print(sum(p.numel() for p in model._orig_mod.parameters()))
 optimizer = torch.optim.AdamW(model.parameters())
 for _ in range(10):
     x = torch.randn(1024, 512, device="cuda")
