@@ -35,6 +35,9 @@ from sojourn.errors import NothingFitsError, UsageError
 @click.option(
     "--timeout", default="5m", show_default=True, help="How long one pass of tracing may take."
 )
+@click.option(
+    "--any-torch", is_flag=True, help="Go on with a torch that tracing is not tested with."
+)
 @common_options
 def command(
     output: Output,
@@ -47,6 +50,7 @@ def command(
     paths: tuple[str, ...],
     html: Path | None,
     timeout: str,
+    any_torch: bool,
 ) -> int:
     """Say on which runtime types TARGET, a .py or .ipynb as it is, fits; ARGS go to the script.
 
@@ -65,7 +69,7 @@ def command(
     \b
     Exit status:
       0  planned; something fits, or may
-      2  bad usage, no such file, or torch is not installed
+      2  bad usage, no such file, or torch is not installed, or not one that is tested
       3  unknown runtime type, or your catalog.toml does not load
       4  the script could not be traced
       8  nothing fits
@@ -86,6 +90,7 @@ def command(
         batch_size=batch_size,
         paths=dict(rule.split("=", 1) for rule in paths),
         timeout_s=parse_duration(timeout),
+        any_torch=any_torch,
         echo=output.verbose,
         progress=output.progress(),
     )

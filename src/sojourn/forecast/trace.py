@@ -120,6 +120,36 @@ Event = Alloc | Free | Op | Convolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderUse:
+    """A DataLoader that gave batches, as the script made it; tracing itself has no workers.
+
+    `batches_ahead` is its `prefetch_factor`, per worker; `batch_bytes` the largest batch seen;
+    `objects_bytes` an estimate of the Python objects that the script had made by then, which
+    workers copy page by page as they count references.
+    """
+
+    workers: int
+    batches_ahead: int
+    is_persistent: bool
+    is_pinned: bool
+    batch_bytes: int
+    objects_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostUse:
+    """What in the traced process's memory is the script's own, in bytes.
+
+    `before_bytes` was resident when the script began: the interpreter, torch and tracing.
+    `is_cuda_build` says whether that torch was one with CUDA.
+    """
+
+    before_bytes: int = 0
+    is_cuda_build: bool = False
+    loaders: tuple[LoaderUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """One traced script.
 
@@ -130,7 +160,7 @@ class Trace:
     `asked_capability` is true its answer shaped the trace, which then holds only for such cards.
     `step_ends` are the numbers of events that were there when an optimizer had stepped (where there
     are several: the one that does so first). `traits` is what the script was seen to do that says
-    which changes to it make sense.
+    which changes to it make sense; `host` what `host_memory_bytes` is made of.
     """
 
     target: str
@@ -147,6 +177,7 @@ class Trace:
     events: tuple[Event, ...]
     step_ends: tuple[int, ...] = ()
     traits: Traits = NO_TRAITS
+    host: HostUse = HostUse()
 
     @property
     def uses_device(self) -> bool:
@@ -174,12 +205,18 @@ def load_trace(text: str) -> Trace:
         document["assumptions"] = tuple(document["assumptions"])
         document["step_ends"] = tuple(document["step_ends"])
         document["traits"] = load_traits(document["traits"])
+        document["host"] = _load_host(document["host"])
         return Trace(**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TraceError(
             f"This is not a trace that this version of Sojourn reads ({error}).",
             remedy="Trace the script again with `sojourn plan`.",
         ) from error
+
+
+def _load_host(document: dict[str, Any]) -> HostUse:
+    loaders = tuple(LoaderUse(**row) for row in document["loaders"])
+    return HostUse(**{**document, "loaders": loaders})
 
 
 def _check_schema(schema: str) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sojourn.forecast.host import forecast_host
 from sojourn.forecast.memory import MemoryForecast, Verdict
 from sojourn.planning.study import Study, study_cards
 from sojourn.units import format_bytes
@@ -16,19 +17,11 @@ if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
     from sojourn.forecast.changes import Kept, Variant
     from sojourn.forecast.curve import MemoryCurve
+    from sojourn.forecast.host import HostForecast
     from sojourn.forecast.trace import Trace, Traced
     from sojourn.planning.fit import Retrace, WayToFit
 
 _RANK = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.UNKNOWN: 2, Verdict.DOES_NOT_FIT: 3}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostMemory:
-    """Host memory on one runtime type, in bytes; `usable_bytes` is None where it is unknown."""
-
-    usable_bytes: int | None
-    expected_bytes: int
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +38,7 @@ class Option:
     verdict: Verdict
     reason: str
     memory: MemoryForecast | None
-    host_memory: HostMemory
+    host_memory: HostForecast
     max_batch_size: int | None
     ways_to_fit: tuple[WayToFit, ...] = ()
     curve: MemoryCurve | None = None
@@ -54,10 +47,15 @@ class Option:
     @property
     def is_possible(self) -> bool:
         """Whether the job may run there as it is."""
-        return (
-            self.verdict in {Verdict.FITS, Verdict.TIGHT}
-            and self.host_memory.verdict is not Verdict.DOES_NOT_FIT
-        )
+        return self.overall in {Verdict.FITS, Verdict.TIGHT}
+
+    @property
+    def overall(self) -> Verdict:
+        """The worse of the device's and the host's verdicts; an unknown host says nothing."""
+        host = self.host_memory.verdict
+        if host is Verdict.UNKNOWN:
+            return self.verdict
+        return max(self.verdict, host, key=_RANK.__getitem__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +71,7 @@ class Plan:
     @property
     def may_fit(self) -> bool:
         """Whether anything that was looked at carries the job, or may, as far as is known."""
-        return any(
-            option.verdict is not Verdict.DOES_NOT_FIT
-            and option.host_memory.verdict is not Verdict.DOES_NOT_FIT
-            for option in self.options
-        )
+        return any(option.overall is not Verdict.DOES_NOT_FIT for option in self.options)
 
     def _repr_html_(self) -> str:
         from sojourn.render.html import plan_html
@@ -131,7 +125,7 @@ def _order(option: Option) -> tuple[int, int, float, int, str]:
     rate = option.runtime_type.rate_units_per_hour
     return (
         0 if option.is_possible else 1,
-        _RANK[option.verdict],
+        _RANK[option.overall],
         math.inf if rate is None else rate,
         # At one rate: a runtime without a card before one whose card would lie idle.
         0 if option.accelerator is None else 1,
@@ -159,7 +153,11 @@ def _option(
         verdict=verdict,
         reason=reason,
         memory=study.forecast if study else None,
-        host_memory=_host_memory(trace, runtime_type),
+        host_memory=forecast_host(
+            trace,
+            memory_bytes=runtime_type.host_memory_bytes,
+            has_card=accelerator is not None and accelerator.is_cuda,
+        ),
         max_batch_size=study.max_batch_size if study else None,
         ways_to_fit=study.ways_to_fit if study else (),
         curve=study.curve if study else None,
@@ -193,15 +191,6 @@ def _why_unknown(trace: Trace, accelerator: Accelerator | None) -> str:
     return "" if accelerator.memory_bytes is not None else "the card's memory is not known"
 
 
-def _host_memory(trace: Trace, runtime_type: RuntimeType) -> HostMemory:
-    usable = runtime_type.host_memory_bytes
-    if usable is None:
-        verdict = Verdict.UNKNOWN
-    else:
-        verdict = Verdict.FITS if trace.host_memory_bytes <= usable else Verdict.DOES_NOT_FIT
-    return HostMemory(usable_bytes=usable, expected_bytes=trace.host_memory_bytes, verdict=verdict)
-
-
 def _price(runtime_type: RuntimeType) -> str:
     rate, quota_s = runtime_type.rate_units_per_hour, runtime_type.weekly_quota_s
     if rate is None:
@@ -213,23 +202,24 @@ def _price(runtime_type: RuntimeType) -> str:
 
 def _because(trace: Trace, options: Sequence[Option], recommended: Option | None) -> str:
     if recommended is None:
-        if any(option.verdict is Verdict.UNKNOWN for option in options):
+        if any(option.overall is Verdict.UNKNOWN for option in options):
             return "Nothing that was looked at is known to carry the job."
         return "No runtime type that was looked at carries the job as it is."
     name = recommended.runtime_type.id
     rate = recommended.runtime_type.rate_units_per_hour
     price = _price(recommended.runtime_type)
-    if not trace.uses_device:
-        return f"The script puts nothing on an accelerator, and {name} is the cheapest ({price})."
-    if recommended.verdict is Verdict.TIGHT:
+    if recommended.overall is Verdict.TIGHT:
+        of_what = "host memory " if recommended.verdict is Verdict.FITS else ""
         return (
             f"Nothing is sure to carry the job; {name} is the cheapest that is expected to "
-            f"({price}), with little to spare."
+            f"({price}), with little {of_what}to spare."
         )
+    if not trace.uses_device:
+        return _because_no_device(options, recommended)
     cheaper = [
         option
         for option in options
-        if option.verdict in {Verdict.TIGHT, Verdict.DOES_NOT_FIT}
+        if option.overall in {Verdict.TIGHT, Verdict.DOES_NOT_FIT}
         and option.runtime_type.rate_units_per_hour is not None
         and rate is not None
         and option.runtime_type.rate_units_per_hour < rate
@@ -239,3 +229,32 @@ def _because(trace: Trace, options: Sequence[Option], recommended: Option | None
         return f"{reason}."
     names = ", ".join(sorted(option.runtime_type.id for option in cheaper))
     return f"{reason}; it is too large, or may be, for the cheaper {names}."
+
+
+def _because_no_device(options: Sequence[Option], recommended: Option) -> str:
+    """Say that the script needs no accelerator, and what one would cost for nothing."""
+    name = recommended.runtime_type.id
+    needless = "The script puts nothing on an accelerator, so that it needs none"
+    if recommended.accelerator is not None:
+        return (
+            f"{needless}; of what was looked at, {name} is the cheapest "
+            f"({_price(recommended.runtime_type)}). One without an accelerator would do."
+        )
+    price, saving = _price(recommended.runtime_type), _saving(options, recommended)
+    return f"{needless}, and {name} is the cheapest ({price}){saving}."
+
+
+def _saving(options: Sequence[Option], recommended: Option) -> str:
+    """Compare with the dearest accelerator that was looked at, "" if there is none."""
+    rates = {
+        option.runtime_type.id: option.runtime_type.rate_units_per_hour or 0.0
+        for option in options
+        if option.accelerator is not None
+    }
+    dearest = max(rates, key=rates.__getitem__, default="")
+    rate = recommended.runtime_type.rate_units_per_hour
+    if not dearest or not rates[dearest]:
+        return ""
+    if rate:
+        return f"; {dearest} would cost {rates[dearest] / rate:.0f} times as much"
+    return f"; {dearest} would cost {rates[dearest]:g} units an hour"

@@ -67,7 +67,9 @@ def _option_document(option: Option) -> dict[str, Any]:
         "device_memory": _memory_document(option.memory) if option.memory else None,
         "host_memory": {
             "usable_bytes": host.usable_bytes,
-            "expected_bytes": host.expected_bytes,
+            "expected_bytes": round(host.peak_bytes.expected),
+            "peak_bytes": _range_document(host.peak_bytes),
+            "by": dict(host.by_part_bytes),
             "verdict": host.verdict,
         },
         "max_batch_size": option.max_batch_size,
@@ -114,6 +116,8 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
     subject = _subject(plan)
     if subject is not None and subject.memory is not None:
         parts += [Text(""), *_peak_lines(subject, subject.memory)]
+    if (shown := plan.recommended or subject) is not None:
+        parts.append(_host_line(shown))
     ways = [(option, way) for option in plan.options for way in option.ways_to_fit]
     for option, way in ways:
         size = format_bytes(way.peak_reserved_bytes.high)
@@ -172,7 +176,7 @@ def _table(plan: Plan) -> Table:
             format_bytes(memory.usable_bytes) if memory else "",
             _needs(memory.peak_reserved_bytes) if memory else "",
             _bar(memory) if memory else Text(""),
-            Text(_verdict_words(option), style=_STYLES[option.verdict]),
+            Text(_verdict_words(option), style=_STYLES[option.overall]),
             "" if option.max_batch_size is None else str(option.max_batch_size),
             "unknown" if rate is None else f"{rate:.2f}",
         )
@@ -183,6 +187,8 @@ def _verdict_words(option: Option) -> str:
     words = VERDICT_WORDS[option.verdict]
     if option.host_memory.verdict is Verdict.DOES_NOT_FIT:
         return f"{words}, but not the host's memory"
+    if option.host_memory.verdict is Verdict.TIGHT and option.verdict is Verdict.FITS:
+        return f"{words}; the host's memory is tight"
     return words
 
 
@@ -190,6 +196,13 @@ def _needs(value: Range) -> str:
     return (
         f"{format_bytes(value.expected)} ({format_bytes(value.low)} … {format_bytes(value.high)})"
     )
+
+
+def _host_line(option: Option) -> Text:
+    """Say what the script takes of the host's memory, if it is known what there is."""
+    host = option.host_memory
+    there = "" if host.usable_bytes is None else f" of {format_bytes(host.usable_bytes)}"
+    return Text(f"On its host the script takes {_needs(host.peak_bytes)}{there}.")
 
 
 def _bar(memory: MemoryForecast) -> Text:
