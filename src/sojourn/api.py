@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 def plan(
-    target: str | Path,
+    target: str | Path | None = None,
     *arguments: str,
+    step: str | Callable[..., object] | None = None,
+    batch: str | Callable[..., object] | None = None,
     on: Sequence[str] = (),
     subscription: str | None = None,
     batch_size: int | None = None,
@@ -38,14 +40,30 @@ def plan(
     The script runs on this machine in a scratch copy of its folder, offline, with a CUDA device
     that is not there, until its optimizers have stepped twice. Nothing is rented.
 
+    What cannot be run as a script is planned by its training step: a function at the top of a .py
+    file, which is imported and not run, so that what is below `if __name__ == "__main__":` is not.
+
+        def make_batch(batch_size=32): return torch.randn(batch_size, 3, 224, 224)
+        def train_step(batch): ...  # forward, backward, optimizer.step()
+
+        sojourn.plan(step="train.py:train_step", batch="make_batch", batch_size=64)
+
     Args:
-        target: A .py or .ipynb file.
+        target: A .py or .ipynb file; may be left out where `step` names one.
         *arguments: What the script gets in `sys.argv[1:]`.
+        step: The function that takes one training step, its name in `target`, or its file and name:
+            "train.py:train_step". It brings the model to the device itself, and takes nothing, or
+            what `batch` gives. It is called until its optimizers have stepped twice; if it uses
+            none of torch's, each call is a step.
+        batch: The function in the same file, or its name, that makes a batch: it takes the batch
+            size in samples, so that the largest can be found.
         on: Runtime type ids to look at; all that the subscription gets if empty.
         subscription: Whose runtime types: "free", "payg", "pro", "pro+"; all if None.
-        batch_size: Instead of what the script gives its DataLoaders, in samples.
+        batch_size: Instead of what the script gives its DataLoaders, or what `batch` has as its
+            default, in samples.
         paths: What the script opens under a key is found under its value on this machine.
-        timeout_s: Seconds that one pass of tracing may take; there are two to four.
+        timeout_s: Seconds that one pass of tracing may take; there are two to four, and some more
+            for ways to fit.
         any_torch: Go on with a version of torch that tracing is not tested with.
         echo: Show what the script prints, through `progress`.
         progress: Where to report to.
@@ -60,23 +78,27 @@ def plan(
     from sojourn.progress import NoProgress
     from sojourn.script.paths import parse_path_rule
     from sojourn.tracing.script import check_traceable
+    from sojourn.tracing.step import parse_step
     from sojourn.tracing.tracer import Tracer
 
+    script, function = parse_step(target, step, batch)
     catalog = load_catalog(default_overlay_path())
     runtime_types = _chosen_runtime_types(catalog, on, subscription)
-    check_traceable(Path(target), any_torch=any_torch)
+    check_traceable(script, any_torch=any_torch)
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
     tracer = Tracer(
-        script=Path(target),
+        script=script,
+        step=function,
         arguments=arguments,
         rules=rules,
         batch_size=batch_size,
         timeout_s=timeout_s,
         echo=echo,
         progress=progress or NoProgress(),
+        capabilities=_capabilities(catalog, runtime_types),
     )
     return make_plan(
-        target=str(target),
+        target=str(script) if function is None else f"{script}:{function.function}",
         runtime_types=runtime_types,
         catalog=catalog,
         trace_for=tracer.trace_for,
@@ -257,6 +279,11 @@ def verify(
     if folder is None:
         return verify_store(manifest, opened, progress=report_to)
     return verify_folder(manifest, opened, local_path(folder), progress=report_to)
+
+
+def _capabilities(catalog: Catalog, runtime_types: Sequence[RuntimeType]) -> list[str]:
+    cards = (catalog.accelerator_of(row) for row in runtime_types)
+    return [card.compute_capability for card in cards if card and card.compute_capability]
 
 
 def _chosen_runtime_types(

@@ -25,8 +25,7 @@ class Changes:
         is_checkpointed: Repeated blocks keep their inputs only, and are computed again in the
             backward pass.
         accumulate: Backward passes to a step of the optimizer.
-        optimizer: What takes the place of torch's Adam and AdamW: a key of
-            `tracing.optimizers.STAND_INS`.
+        optimizer: Which of bitsandbytes' optimizers takes the place of torch's Adam and AdamW.
         looks_for_kept: Four steps are traced, and what the script keeps of each is looked for.
         released: What the script kept of each step, let go at the step's end.
     """

@@ -15,7 +15,7 @@ from sojourn.forecast.memory import Verdict
 from sojourn.planning.fit import forecast_on, with_growth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sojourn.catalog.models import Accelerator
     from sojourn.forecast.trace import BatchScale, Trace
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LARGEST_BATCH = 1 << 20
 # Share to which a large batch is found: of a thousand, four more or less.
 _EXACT_TO = 256
+# The first step of the search from where a straight line leads: a share of the size there.
+_FIRST_STRIDE = 32
 # A scale is tried at most at this many times the script's batch, whose data must be read for it.
 _LARGEST_TRIAL = 4
 # Share by which a traced size may differ from what the scale says of it.
@@ -34,38 +36,43 @@ _PROBES = (0.25, 0.5, 2.0, 4.0)
 
 
 def find_max_batch_size(
-    scale: BatchScale, accelerator: Accelerator, *, growth_bytes: int = 0
+    scale: BatchScale, accelerator: Accelerator, *, near: int = 1, growth_bytes: int = 0
 ) -> int:
     """Find the largest batch size, in samples, whose high bound fits; 0 if not even one sample.
 
     Args:
         scale: Gives the trace at any size.
         accelerator: The card, which the catalog must know well enough.
+        near: A size to begin with.
         growth_bytes: What is kept besides by an epoch's end, whatever the batch size.
     """
 
     def excess(batch_size: int) -> float:
         return _excess(scale.at(batch_size), accelerator, growth_bytes)
 
-    at_fits, at_too_large = excess(1), 0.0
-    if at_fits > 0:
+    at_one, second = excess(1), max(2, near)
+    if at_one > 0:
         return 0
-    fits, too_large = 1, 2
-    while too_large <= _LARGEST_BATCH and (at_too_large := excess(too_large)) <= 0:
-        at_fits = at_too_large
-        # As far as a straight line from one sample leads, and a little further.
-        fits, too_large = too_large, too_large * 8
-    halve = False
+    sample_bytes = max(1.0, (excess(second) - at_one) / (second - 1))
+    # Where a straight line from one sample through the second size meets the card's end. A little
+    # more fits in truth, as near its end cached segments are given back.
+    guess = max(2, min(round(1 - at_one / sample_bytes), _LARGEST_BATCH))
+    return _search(lambda batch_size: excess(batch_size) <= 0, guess)
+
+
+def _search(fits_at: Callable[[int], bool], guess: int) -> int:
+    """Return the largest size that fits; one does. In longer and longer strides, then by halves."""
+    fits, too_large = 1, _LARGEST_BATCH + 1
+    stride = max(1, guess // _FIRST_STRIDE)
     while too_large - fits > max(1, fits // _EXACT_TO):
-        # Between the two, where a straight line crosses the card's end; every other time the
-        # middle, since what libraries take besides comes in steps.
-        share = 0.5 if halve else at_fits / (at_fits - at_too_large)
-        middle = min(max(fits + 1, round(fits + share * (too_large - fits))), too_large - 1)
-        if (at_middle := excess(middle)) <= 0:
-            fits, at_fits = middle, at_middle
+        if fits_at(guess):
+            fits, following = guess, guess + stride
         else:
-            too_large, at_too_large = middle, at_middle
-        halve = not halve
+            too_large, following = guess, guess - stride
+        stride *= 2
+        is_open = fits == 1 or too_large > _LARGEST_BATCH
+        is_between = fits < following < too_large
+        guess = following if is_open and is_between else (fits + too_large) // 2
     return fits
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sojourn.forecast.host import forecast_host
 from sojourn.forecast.memory import MemoryForecast, Verdict
 from sojourn.planning.study import Study, study_cards
-from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +28,7 @@ class Option:
     """One runtime type and what the job would do there.
 
     `memory` is None where nothing can be said, and `reason` then says why; `curve` is where that
-    memory goes. `max_batch_size` is in samples, None where it is unknown how the job scales. `kept`
-    is what the script holds on to from step to step.
+    memory goes. `max_batch_size` is in samples, None where it is unknown how the job scales.
     """
 
     runtime_type: RuntimeType
@@ -42,7 +40,6 @@ class Option:
     max_batch_size: int | None
     ways_to_fit: tuple[WayToFit, ...] = ()
     curve: MemoryCurve | None = None
-    kept: tuple[Kept, ...] = ()
 
     @property
     def is_possible(self) -> bool:
@@ -60,13 +57,19 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where a job can run. `options` come best first; `recommended` is None if nothing fits."""
+    """Where a job can run. `options` come best first; `recommended` is None if nothing fits.
+
+    `kept` is what the script holds on to from step to step, and `growth_bytes` how much that is by
+    an epoch's end, which the forecasts count; 0 where it is not known how long an epoch is.
+    """
 
     target: str
     trace: Trace
     options: tuple[Option, ...]
     recommended: Option | None
     because: str
+    kept: tuple[Kept, ...] = ()
+    growth_bytes: int = 0
 
     @property
     def may_fit(self) -> bool:
@@ -113,6 +116,8 @@ def make_plan(
         options=ranked,
         recommended=recommended,
         because=_because(trace, ranked, recommended),
+        kept=next((study.kept for study in studies.values()), ()),
+        growth_bytes=max((study.growth_bytes for study in studies.values()), default=0),
     )
 
 
@@ -144,7 +149,9 @@ def _option(
     study = studies.get(accelerator.id) if accelerator else None
     verdict, reason = Verdict.UNKNOWN, _why_unknown(trace, accelerator)
     if study is not None:
-        verdict, reason = study.forecast.verdict, _remarks(study, runtime_type)
+        verdict, reason = study.forecast.verdict, ""
+        if runtime_type.count > 1:
+            reason = f"counted as one of its {runtime_type.count} cards"
     elif not trace.uses_device and (accelerator is None or accelerator.is_cuda):
         verdict, reason = Verdict.FITS, "the script puts nothing on an accelerator"
     return Option(
@@ -161,24 +168,7 @@ def _option(
         max_batch_size=study.max_batch_size if study else None,
         ways_to_fit=study.ways_to_fit if study else (),
         curve=study.curve if study else None,
-        kept=study.kept if study else (),
     )
-
-
-def _remarks(study: Study, runtime_type: RuntimeType) -> str:
-    """Say what a reader should know of a forecast, "" if there is nothing."""
-    remarks = [
-        f"{kept.holder or 'something'} keeps {format_bytes(kept.step_bytes)} more with each step "
-        f"({kept.line})"
-        for kept in study.kept
-    ]
-    if study.growth_bytes:
-        remarks.append(f"{format_bytes(study.growth_bytes)} by the end of an epoch are counted")
-    elif study.kept:
-        remarks.append("how long an epoch is is not known, so that none of it is counted")
-    if runtime_type.count > 1:
-        remarks.append(f"counted as one of its {runtime_type.count} cards")
-    return "; ".join(remarks)
 
 
 def _why_unknown(trace: Trace, accelerator: Accelerator | None) -> str:

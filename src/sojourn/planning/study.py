@@ -118,7 +118,10 @@ class _Scaled:
             return cls(group, {}, group[0], None)
         sizes = {
             case.accelerator.id: find_max_batch_size(
-                scale, case.accelerator, growth_bytes=case.growth_bytes
+                scale,
+                case.accelerator,
+                near=case.trace.batch_size or 1,
+                growth_bytes=case.growth_bytes,
             )
             for case in group
         }

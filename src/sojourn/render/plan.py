@@ -16,6 +16,8 @@ from sojourn.units import format_bytes, format_duration
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from sojourn.forecast.changes import Kept
+    from sojourn.forecast.curve import CurvePoint, MemoryCurve
     from sojourn.forecast.memory import MemoryForecast, Range
     from sojourn.planning.fit import WayToFit
     from sojourn.planning.plan import Option, Plan
@@ -34,6 +36,7 @@ _STYLES = {
     Verdict.UNKNOWN: "dim",
 }
 _BAR_CELLS = 24
+_TOP_LINES = 5
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -50,11 +53,16 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "torch": trace.torch,
             "assumptions": list(trace.assumptions),
             "host_memory_bytes": trace.host_memory_bytes,
+            "kept": [_kept_document(kept) for kept in plan.kept],
         },
         "options": [_option_document(option) for option in plan.options],
         "recommended": plan.recommended.runtime_type.id if plan.recommended else None,
         "because": plan.because,
     }
+
+
+def _kept_document(kept: Kept) -> dict[str, Any]:
+    return {"line": kept.line, "holder": kept.holder or None, "step_bytes": kept.step_bytes}
 
 
 def _option_document(option: Option) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def _option_document(option: Option) -> dict[str, Any]:
         "accelerator": option.accelerator.name if option.accelerator else None,
         "verdict": option.verdict,
         "reason": option.reason or None,
-        "device_memory": _memory_document(option.memory) if option.memory else None,
+        "device_memory": _memory_document(option.memory, option.curve) if option.memory else None,
         "host_memory": {
             "usable_bytes": host.usable_bytes,
             "expected_bytes": round(host.peak_bytes.expected),
@@ -85,7 +93,7 @@ def _option_document(option: Option) -> dict[str, Any]:
     }
 
 
-def _memory_document(memory: MemoryForecast) -> dict[str, Any]:
+def _memory_document(memory: MemoryForecast, curve: MemoryCurve | None) -> dict[str, Any]:
     by = {role.value: memory.peak.by_role_bytes[role] for role in Role}
     return {
         "usable_bytes": memory.usable_bytes,
@@ -93,7 +101,17 @@ def _memory_document(memory: MemoryForecast) -> dict[str, Any]:
         "peak_allocated_bytes": memory.peak_allocated_bytes,
         "at": {"phase": memory.peak.phase, "line": memory.peak.line},
         "by": {**by, "context": memory.context_bytes},
+        "curve": [_point_document(point) for point in curve.points] if curve else [],
+        "top_lines": [
+            {"line": share.line, "bytes": share.size_bytes, "role": share.role}
+            for share in (curve.top_lines if curve else ())
+        ],
     }
+
+
+def _point_document(point: CurvePoint) -> dict[str, Any]:
+    by = {role.value: size for role, size in point.by_role_bytes.items() if size}
+    return {"event": point.event, "phase": point.phase, "by": by}
 
 
 def _range_document(value: Range) -> dict[str, int]:
@@ -118,16 +136,38 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
         parts += [Text(""), *_peak_lines(subject, subject.memory)]
     if (shown := plan.recommended or subject) is not None:
         parts.append(_host_line(shown))
-    ways = [(option, way) for option in plan.options for way in option.ways_to_fit]
-    for option, way in ways:
-        size = format_bytes(way.peak_reserved_bytes.high)
-        parts.append(Text(f"On {option.runtime_type.id} it fits with {way.change} (up to {size})."))
-    if detailed:
-        codes = {way.change: way.code for _, way in ways}
-        parts += [Text(code, style="cyan") for code in codes.values()]
+    if detailed and subject is not None and subject.curve is not None:
+        parts += _top_lines(subject.curve)
+    parts += _way_lines(plan, detailed=detailed)
     parts += [Text(line, style="dim") for line in small_print(plan)]
     parts += [Text(""), Text(_traced(plan), style="dim"), Text(plan.because, style="bold")]
     return Group(*parts)
+
+
+def _top_lines(curve: MemoryCurve) -> list[Text]:
+    """Say which lines of the user's code hold most at the peak."""
+    lines = [Text("Of that, by the line that asked for it:")]
+    for share in curve.top_lines[:_TOP_LINES]:
+        where = share.line or "no line of the script's"
+        lines.append(Text(f"  {format_bytes(share.size_bytes):>10}  {share.role:<11} {where}"))
+    return lines
+
+
+def _way_lines(plan: Plan, *, detailed: bool) -> list[Text]:
+    """Say what would make the job fit, once for all runtime types that have the same card."""
+    names: dict[WayToFit, list[str]] = {}
+    for option in plan.options:
+        for way in option.ways_to_fit:
+            names.setdefault(way, []).append(option.runtime_type.id)
+    lines = []
+    for way, ids in names.items():
+        size = format_bytes(way.peak_reserved_bytes.high)
+        fits = "fits" if way.verdict is Verdict.FITS else "may just fit"
+        lines.append(Text(f"On {', '.join(ids)} it {fits} with {way.change} (up to {size})."))
+    if detailed:
+        codes = {way.change: way.code for way in names}
+        lines += [Text(f"\n# {change}\n{code}", style="cyan") for change, code in codes.items()]
+    return lines
 
 
 def small_print(plan: Plan) -> list[str]:
@@ -137,10 +177,19 @@ def small_print(plan: Plan) -> list[str]:
         if option.reason:
             lines.setdefault(option.reason, []).append(option.runtime_type.id)
     notes = [f"{', '.join(names)}: {reason}." for reason, names in lines.items()]
+    notes += [_kept_words(kept, plan.growth_bytes) for kept in plan.kept]
     notes += [f"Assumed: {line}." for line in plan.trace.assumptions]
     if plan.trace.uses_device:
         notes.append("A validation loop that comes after the second step is not seen.")
     return notes
+
+
+def _kept_words(kept: Kept, growth_bytes: int) -> str:
+    holder = kept.holder or "Something in the script"
+    words = f"{holder} keeps {format_bytes(kept.step_bytes)} more with each step ({kept.line}); "
+    if not growth_bytes:
+        return f"{words}none of it is counted, as it is not known how long an epoch is."
+    return f"{words}the forecasts count it up to the end of an epoch."
 
 
 def _subject(plan: Plan) -> Option | None:

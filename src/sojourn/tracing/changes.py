@@ -8,6 +8,7 @@ is followed by a step; repeated blocks are wrapped before the model first runs.
 from __future__ import annotations
 
 import functools
+import sys
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import torch
 from sojourn.forecast.trace import Phase
 from sojourn.tracing.blocks import checkpoint_model
 from sojourn.tracing.keeping import Keeping
-from sojourn.tracing.optimizers import replace_adam
+from sojourn.tracing.low_bit_optimizers import optimizer_classes
 from sojourn.tracing.traits import Watch
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Changed:
         if changes.is_checkpointed:
             before_model.append(_once_each(checkpoint_model))
         if changes.optimizer is not None:
-            replace_adam(changes.optimizer)
+            _replace_adam(optimizer_classes(recorder)[changes.optimizer])
         self._keeping = Keeping(recorder, changes, steps)
         if changes.released:
             before_model.append(lambda _model: self._keeping.release())
@@ -76,6 +77,14 @@ def _once_each(function: Callable[[Any], None]) -> Callable[[Any], None]:
             function(model)
 
     return run
+
+
+def _replace_adam(stand_in: type[torch.optim.Optimizer]) -> None:
+    """Let another optimizer take the place of torch's Adam and AdamW."""
+    for holder in ("torch.optim", "torch.optim.adam", "torch.optim.adamw"):
+        for name in ("Adam", "AdamW"):
+            if hasattr(sys.modules[holder], name):
+                setattr(sys.modules[holder], name, stand_in)
 
 
 class _Autocast:

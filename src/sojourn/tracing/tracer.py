@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import psutil
 
 from sojourn.errors import TraceError
-from sojourn.forecast.changes import Variant
+from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import BatchScale, Trace, Traced
-from sojourn.tracing.script import trace_script, trace_variants
+from sojourn.progress import NoProgress
+from sojourn.tracing.script import trace_variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from sojourn.progress import Progress
+    from sojourn.tracing.request import StepFunction
 
 # Cards differ in what a script may ask about (bf16, flash attention) at this line, and hardly
 # elsewhere; one trace stands for all cards on either side of it.
@@ -29,13 +31,19 @@ _SINCE_AMPERE = "8.0"
 _MOST_VARIANTS = 20
 _SECONDS_FOR_VARIANTS = 20.0
 _TIMES_THE_FIRST = 4
+# Of the seconds that a first trace takes, these go to importing torch, or thereabouts.
+_IMPORTING_S = 2.0
 # More at a time only wait for each other's files.
 _MOST_WORKERS = 4
 
 
 @dataclass(slots=True, kw_only=True)
 class Tracer:
-    """Traces one script for cards of any compute capability. Arguments as in `trace_script`."""
+    """Traces one script for cards of any compute capability. Arguments as in `trace_script`.
+
+    `capabilities` are those of the cards that will be asked about, so that what they need can be
+    traced in one go.
+    """
 
     script: Path
     arguments: Sequence[str]
@@ -44,14 +52,21 @@ class Tracer:
     timeout_s: float
     echo: bool
     progress: Progress
-    _made: dict[tuple[str, int | None], Trace] = field(default_factory=dict)
+    capabilities: Sequence[str] = ()
+    step: StepFunction | None = None
+    _made: dict[Variant, Trace | TraceError] = field(default_factory=dict)
     _scales: dict[str, BatchScale | None] = field(default_factory=dict)
-    _varied: dict[Variant, Trace | None] = field(default_factory=dict)
+    _varied: set[Variant] = field(default_factory=set)
 
     def trace_for(self, compute_capability: str) -> Traced:
-        """Return the trace for such a card, and how it scales with the batch size."""
+        """Return the trace for such a card, and how it scales with the batch size.
+
+        Raises:
+            TraceError: the script could not be traced.
+        """
+        self._make_all_at_once(compute_capability)
         told = self._told(compute_capability)
-        trace = self._trace(told, self.batch_size)
+        trace = self._get(told, self.batch_size)
         if told not in self._scales:
             self._scales[told] = self._scale(trace, told)
         return Traced(trace=trace, scale=self._scales[told])
@@ -67,32 +82,19 @@ class Tracer:
             more is up.
         """
         wanted = [self._as_traced(variant) for variant in variants]
-        missing = [v for v in dict.fromkeys(wanted) if v not in self._varied]
-        first = self._trace(_SINCE_AMPERE, self.batch_size)
-        workers = _workers(first)
-        left = max(0, _most_variants(first, workers) - len(self._varied))
+        missing = [v for v in dict.fromkeys(wanted) if v not in self._made]
+        left = max(0, _most_variants(self._first(), self._workers()) - len(self._varied))
         if len(missing) > left:
             self.progress.note(f"{len(missing) - left} changes are not tried, to save time.")
-            self._varied |= dict.fromkeys(missing[left:])
-            missing = missing[:left]
-        if missing:
-            self._varied |= zip(missing, self._trace_all(missing, workers), strict=True)
-        return tuple(self._varied.get(variant) for variant in wanted)
-
-    def _trace_all(self, variants: Sequence[Variant], workers: int) -> list[Trace | None]:
-        with self.progress.task("changes", total=len(variants), unit="traces") as task:
-            outcomes = trace_variants(
-                self.script,
-                variants,
-                arguments=self.arguments,
-                rules=self.rules,
-                timeout_s=self.timeout_s,
-                workers=workers,
-                on_answer=lambda: task.advance(1),
-                progress=self.progress,
-            )
+            self._made |= dict.fromkeys(missing[left:], TraceError("not tried", remedy=""))
+        self._varied.update(missing[:left])
+        self._make("changes", missing[:left])
         # A change that does not suit the script is not the user's mistake, and no news to them.
-        return [None if isinstance(outcome, TraceError) else outcome for outcome in outcomes]
+        found = [self._made[variant] for variant in wanted]
+        return tuple(None if isinstance(trace, TraceError) else trace for trace in found)
+
+    def _first(self) -> Trace:
+        return self._get(_SINCE_AMPERE, self.batch_size)
 
     def _as_traced(self, variant: Variant) -> Variant:
         changes = variant.changes
@@ -104,10 +106,15 @@ class Tracer:
     def _told(self, compute_capability: str) -> str:
         """Return what the script is told when it asks: one answer for all cards if it does not."""
         major, _, minor = compute_capability.partition(".")
-        if (int(major), int(minor)) >= _AMPERE:
+        if (int(major), int(minor)) >= _AMPERE or not self._first().asked_capability:
             return _SINCE_AMPERE
-        first = self._trace(_SINCE_AMPERE, self.batch_size)
-        return _BEFORE_AMPERE if first.asked_capability else _SINCE_AMPERE
+        return _BEFORE_AMPERE
+
+    def _make_all_at_once(self, compute_capability: str) -> None:
+        """Trace what all cards need, after a first trace has shown what that is."""
+        told = dict.fromkeys(self._told(c) for c in (compute_capability, *self.capabilities))
+        sizes = [self.batch_size, *_other_sizes(self._first())[:1]]
+        self._make("trace", [_variant(answer, size) for answer in told for size in sizes])
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
         """Trace once more at another batch size; None where no other size follows from two.
@@ -115,15 +122,11 @@ class Tracer:
         Another size may lead another way (an epoch ends sooner, with its validation); then one
         nearer to the first is tried.
         """
-        if not trace.uses_device or not trace.batch_size:
-            return None
-        if not trace.is_batch_size_known_to_loader:
+        if trace.uses_device and trace.batch_size and not trace.is_batch_size_known_to_loader:
             self.progress.note("The largest batch is not known: no DataLoader makes the batches.")
-            return None
-        batch_size = trace.batch_size
-        for other in dict.fromkeys((batch_size // 2 or 2, batch_size * 3 // 4 or 3)):
+        for size in _other_sizes(trace):
             try:
-                scale = BatchScale(trace, self._trace(told, other))
+                scale = BatchScale(trace, self._get(told, size))
             except TraceError as error:
                 self.progress.note(f"The largest batch is not known: {error.message}")
                 return None
@@ -131,30 +134,55 @@ class Tracer:
                 return scale
         return None
 
-    def _trace(self, told: str, batch_size: int | None) -> Trace:
-        key = (told, batch_size)
-        if key not in self._made:
-            with self.progress.task("trace", unit="steps") as task:
-                self._made[key] = trace_script(
-                    self.script,
-                    arguments=self.arguments,
-                    rules=self.rules,
-                    batch_size=batch_size,
-                    compute_capability=told,
-                    timeout_s=self.timeout_s,
-                    echo=self.echo and not self._made,
-                    progress=self.progress,
-                )
-                task.advance(self._made[key].steps)
-        return self._made[key]
+    def _get(self, told: str, batch_size: int | None) -> Trace:
+        variant = _variant(told, batch_size)
+        self._make("trace", [variant])
+        found = self._made[variant]
+        if isinstance(found, TraceError):
+            raise found
+        return found
+
+    def _make(self, label: str, variants: Sequence[Variant]) -> None:
+        """Trace what has not been traced yet, from one process."""
+        missing = [variant for variant in variants if variant not in self._made]
+        if not missing:
+            return
+        is_first = not self._made
+        with self.progress.task(label, total=len(missing), unit="traces") as task:
+            outcomes = trace_variants(
+                self.script,
+                missing,
+                arguments=self.arguments,
+                rules=self.rules,
+                timeout_s=self.timeout_s,
+                workers=1 if is_first else self._workers(),
+                step=self.step,
+                echo=self.echo and is_first,
+                on_answer=lambda: task.advance(1),
+                progress=self.progress if is_first else NoProgress(),
+            )
+        self._made |= zip(missing, outcomes, strict=True)
+
+    def _workers(self) -> int:
+        """Return how many traces to make at a time, by processors and by the memory they take."""
+        room = psutil.virtual_memory().available // max(1, self._first().host_memory_bytes)
+        return max(1, min(os.cpu_count() or 1, room, _MOST_WORKERS))
 
 
-def _workers(trace: Trace) -> int:
-    """Return how many traces may run at a time, by processors and by what each takes of memory."""
-    room = psutil.virtual_memory().available // max(1, trace.host_memory_bytes)
-    return max(1, min(os.cpu_count() or 1, room, _MOST_WORKERS))
+def _variant(told: str, batch_size: int | None) -> Variant:
+    return Variant(compute_capability=told, changes=Changes(batch_size=batch_size))
+
+
+def _other_sizes(trace: Trace) -> list[int]:
+    """Return the batch sizes to trace besides, for how the job scales; none if it has none."""
+    batch_size = trace.batch_size
+    if not trace.uses_device or not batch_size or not trace.is_batch_size_known_to_loader:
+        return []
+    return list(dict.fromkeys((batch_size // 2 or 2, batch_size * 3 // 4 or 3)))
 
 
 def _most_variants(trace: Trace, workers: int) -> int:
+    """Return how many changes may be traced; importing torch is not done for each of them."""
+    each_s = max(trace.seconds - _IMPORTING_S, 1.0)
     seconds = max(_SECONDS_FOR_VARIANTS, _TIMES_THE_FIRST * trace.seconds)
-    return min(_MOST_VARIANTS, int(seconds * workers / max(trace.seconds, 1.0)))
+    return min(_MOST_VARIANTS, int(seconds * workers / each_s))
