@@ -145,15 +145,6 @@ def test_the_largest_batch_fits_and_one_more_does_not(per_sample_gib: float) -> 
         assert (again.options[0].verdict is Verdict.FITS) is fits
 
 
-def test_a_micro_batch_that_divides_the_batch_is_offered_where_it_does_not_fit() -> None:
-    plan = planned(30 * GIB // 64)
-    option = next(o for o in plan.options if o.runtime_type.id == "x/t4")
-    (way,) = option.ways_to_fit
-    assert way.change == "micro-batch 16, accumulate 4"
-    assert way.verdict is Verdict.FITS
-    compile(way.code, "way", "exec")
-
-
 def test_without_a_second_trace_the_largest_batch_is_not_known() -> None:
     plan = planned(30 * GIB // 64, scales=False)
     assert all(o.max_batch_size is None and not o.ways_to_fit for o in plan.options)
