@@ -154,6 +154,14 @@ def test_other_machines_are_not_reached() -> None:
             pytest.raises(OSError, match="offline while tracing"),
         ):
             sock.sendto(b"x", ("192.0.2.1", 80))
+        with (
+            socket.socket(type=socket.SOCK_DGRAM) as sock,
+            pytest.raises(OSError, match="offline while tracing"),
+        ):
+            sock.sendmsg([b"x"], [], 0, ("192.0.2.1", 80))
+        for look_up in (socket.gethostbyname, socket.gethostbyname_ex, socket.gethostbyaddr):
+            with pytest.raises(OSError, match=r"offline while tracing: example\.org"):
+                look_up("example.org")
     finally:
         undo()
     assert environ == {"WANDB_MODE": "online"}
@@ -170,11 +178,25 @@ def test_this_machine_is_reached() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(("localhost", server.getsockname()[1])).close()
         left, right = socket.socketpair()
+        left.sendmsg([b"x"])
+        assert right.recv(1) == b"x"
         left.close()
         right.close()
+        assert socket.gethostbyname(socket.gethostname()).startswith("127.")
     finally:
         undo()
     assert notes == []
+
+
+def test_proxies_are_left_out_and_put_back() -> None:
+    environ = {"http_proxy": "http://127.0.0.1:3128", "HTTPS_PROXY": "http://127.0.0.1:3128"}
+    before = dict(environ)
+    undo = block_network([], environ)
+    try:
+        assert not {"http_proxy", "HTTPS_PROXY"} & set(environ)
+    finally:
+        undo()
+    assert environ == before
 
 
 def test_the_users_commands_are_not_run(tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ OFFLINE_ENVIRONMENT = {
     "MPLBACKEND": "Agg",
 }
 
+# A proxy on this machine would carry past the gate what is meant for others.
+_PROXIES = tuple(
+    variant
+    for name in ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")
+    for variant in (name, name.upper())
+)
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _PASSED_THROUGH = {"subprocess", "os", "contextlib"}
 
@@ -39,15 +45,19 @@ def block_network(notes: list[str], environ: MutableMapping[str, str]) -> Callab
         notes: Gets a line for each host that was asked for.
         environ: Where libraries are told that they are offline, usually the child's `os.environ`.
     """
-    before = {name: environ.get(name) for name in OFFLINE_ENVIRONMENT}
+    before = {name: environ.get(name) for name in (*OFFLINE_ENVIRONMENT, *_PROXIES)}
     environ.update(OFFLINE_ENVIRONMENT)
+    for name in _PROXIES:
+        environ.pop(name, None)
     undo: list[Callable[[], None]] = [lambda: _restore_environment(environ, before)]
 
     gate = _Gate(notes)
     _replace(socket.socket, "connect", gate.connect, undo)
     _replace(socket.socket, "connect_ex", gate.connect, undo)
     _replace(socket.socket, "sendto", gate.send, undo)
-    _replace(socket, "getaddrinfo", gate.look_up, undo)
+    _replace(socket.socket, "sendmsg", gate.send_message, undo)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        _replace(socket, name, gate.look_up, undo)
     return _all_of(undo)
 
 
@@ -71,14 +81,26 @@ class _Gate:
 
         return sendto
 
+    def send_message(self, original: Any) -> Any:
+        def sendmsg(sock: socket.socket, buffers: Any, *rest: Any) -> Any:
+            address = rest[2] if len(rest) > 2 else None  # noqa: PLR2004 - its fourth argument
+            if address is not None:
+                self._check(sock, address)
+            return original(sock, buffers, *rest)
+
+        return sendmsg
+
     def look_up(self, original: Any) -> Any:
-        def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+            if host and host == socket.gethostname():
+                # Asking for one's own name may ask others.
+                host = "localhost"
             if host and not _is_loopback(host):
                 self._note(host)
                 raise socket.gaierror(socket.EAI_AGAIN, f"offline while tracing: {host}")
             return original(host, *args, **kwargs)
 
-        return getaddrinfo
+        return look_up
 
     def _check(self, sock: socket.socket, address: Any) -> None:
         if sock.family in _INTERNET and not _is_loopback(address[0]):

@@ -1,0 +1,203 @@
+"""Scripts that cannot be planned, or try what they may not: what `sojourn plan` says, and does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TRAINING = """
+import torch
+model = torch.nn.Linear(64, 64).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(4):
+    optimizer.zero_grad()
+    model(torch.randn(8, 64, device="cuda")).sum().backward()
+    optimizer.step()
+"""
+
+
+def plan(
+    folder: Path, code: str, *options: str, name: str = "train.py", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    (folder / name).write_text(code, "utf-8")
+    command = [sys.executable, "-m", "sojourn", "plan", name, "--on", "colab/t4", "-q", *options]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def refusal(result: subprocess.CompletedProcess[str], status: int = 4) -> str:
+    """Return what was said, once it is sure that it was said as the contract has it."""
+    assert result.returncode == status, result.stderr
+    assert result.stdout == ""
+    assert result.stderr.startswith("sojourn: ")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.torch
+def test_one_that_asks_for_input_is_told_to_take_an_argument(tmp_path: Path) -> None:
+    said = refusal(plan(tmp_path, f"epochs = input('How many? ')\n{TRAINING}"))
+    assert "train.py:1 asks for input" in said
+    assert "sojourn plan train.py -- ARGS" in said
+
+
+@pytest.mark.torch
+def test_one_that_never_comes_to_a_step_is_ended_when_its_time_is_up(tmp_path: Path) -> None:
+    said = refusal(plan(tmp_path, f"while True:\n    pass\n{TRAINING}", "--timeout", "3s"))
+    assert "train.py had not taken 2 optimizer steps after 3.0 s" in said
+    assert "--timeout 20m" in said
+
+
+@pytest.mark.torch
+def test_one_that_ends_its_process_is_named_with_what_it_printed(tmp_path: Path) -> None:
+    code = f"import os\nprint('no licence', flush=True)\nos._exit(0)\n{TRAINING}"
+    said = refusal(plan(tmp_path, code))
+    assert "train.py ended its own process (exit status 0)" in said
+    assert "no licence\n" in said
+    assert "os._exit" in said
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[bytes]]]:
+    """Stand for the world: a port of this machine that takes down what is said to it."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    heard.append(connection.recv(4096))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield server.getsockname()[1], heard
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.torch
+def test_one_that_opens_the_network_reaches_nobody(
+    tmp_path: Path, listener: tuple[int, list[bytes]]
+) -> None:
+    port, heard = listener
+    # All that it says would go through the proxy, were it let.
+    proxy = f"http://127.0.0.1:{port}"
+    code = f"import urllib.request\nurllib.request.urlopen('http://models.example/x')\n{TRAINING}"
+    said = refusal(plan(tmp_path, code, http_proxy=proxy, HTTP_PROXY=proxy))
+    assert "train.py:2 needs the network" in said
+    assert "models.example" in said
+    assert "--path REMOTE=LOCAL" in said
+    assert heard == []
+
+
+@pytest.mark.torch
+def test_one_that_goes_on_without_the_network_is_planned_and_says_so(tmp_path: Path) -> None:
+    code = (
+        "import socket\ntry:\n    socket.create_connection(('models.example', 80))\n"
+        f"except OSError:\n    pass\n{TRAINING}"
+    )
+    result = plan(tmp_path, code, "--json")
+    assert result.returncode == 0, result.stderr
+    assumed = json.loads(result.stdout)["trace"]["assumptions"]
+    assert "offline while tracing: models.example was not reached" in assumed
+
+
+@pytest.mark.torch
+def test_one_that_writes_leaves_the_users_folder_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "table.csv").write_text("a,b\n1,2\n")
+    (folder / "old.log").write_text("kept")
+    (folder / "train.py").write_text("")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    code = f"""
+import os, pathlib, shutil, tempfile
+pathlib.Path("new.txt").write_text("x")
+open("data/table.csv", "a").write("3,4\\n")
+assert open("data/table.csv").read().endswith("3,4\\n")
+os.remove("old.log")
+os.rename("data", "moved")
+shutil.rmtree("moved")
+os.makedirs("checkpoints/1")
+pathlib.Path({str(folder)!r}, "absolute.txt").write_text("x")
+pathlib.Path({str(outside)!r}, "elsewhere.txt").write_text("x")
+tempfile.mkstemp()
+{TRAINING}
+torch.save(model.state_dict(), "checkpoints/1/model.pt")
+"""
+    (folder / "train.py").write_text(code, "utf-8")
+    before = contents(tmp_path)
+    result = plan(folder, code)
+    assert result.returncode == 0, result.stderr
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return what lies in a folder, with a digest of each file."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def notebook(*cells: str) -> str:
+    return json.dumps(
+        {
+            "cells": [
+                {"cell_type": "markdown", "metadata": {}, "source": "# Training"},
+                *(
+                    {
+                        "cell_type": "code",
+                        "metadata": {},
+                        "source": cell.splitlines(keepends=True),
+                        "outputs": [],
+                        "execution_count": None,
+                    }
+                    for cell in cells
+                ),
+            ],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
+
+
+@pytest.mark.parametrize("text", [notebook("x = 1")[:-20], "", "[]", '{"cells": [{}]}'])
+def test_a_broken_notebook_is_refused_with_how_to_mend_it(tmp_path: Path, text: str) -> None:
+    said = refusal(plan(tmp_path, text, name="train.ipynb"))
+    assert "train.ipynb is not a notebook" in said
+    assert "ave it again" in said
+
+
+@pytest.mark.torch
+def test_a_notebook_that_fails_half_way_names_the_cell_and_its_line(tmp_path: Path) -> None:
+    cells = ("import torch\nrates = {'a': 0.1}", "x = 1\nrate = rates['b']\n", TRAINING)
+    said = refusal(plan(tmp_path, notebook(*cells), name="train.ipynb"))
+    assert "train.ipynb[2]:2 raised KeyError: 'b'" in said

@@ -1,0 +1,79 @@
+"""What is said of an error that a script ended with."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import pickle
+import urllib.error
+from getpass import getpass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sojourn.tracing.failures import brief, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def raised(call: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of whatever kind
+        call()
+    return caught.value
+
+
+def explained(error: BaseException) -> tuple[str, str]:
+    return explain(error, line="train.py:7", target="train.py")
+
+
+def offline() -> OSError:
+    return OSError(errno.ENETUNREACH, "offline while tracing: models.example")
+
+
+@pytest.mark.filterwarnings("ignore::getpass.GetPassWarning")
+@pytest.mark.parametrize("ask", [input, getpass])
+def test_who_asks_for_input_is_told_to_take_an_argument(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    monkeypatch.setattr("os.open", lambda *_: (_ for _ in ()).throw(OSError("no terminal")))
+    message, remedy = explained(raised(ask))
+    assert message.startswith("train.py:7 asks for input")
+    assert "sojourn plan train.py -- ARGS" in remedy
+
+
+def test_another_reader_s_end_of_file_is_no_question() -> None:
+    message, _ = explained(raised(lambda: pickle.loads(b"")))
+    assert "raised EOFError: Ran out of input" in message
+
+
+def test_the_network_is_found_at_the_bottom_of_an_error() -> None:
+    def fetch() -> None:
+        try:
+            raise offline()
+        except OSError as error:
+            raise RuntimeError("could not download") from error
+
+    message, remedy = explained(raised(fetch))
+    assert "needs the network" in message
+    assert "models.example" in message
+    assert "--path REMOTE=LOCAL" in remedy
+    assert "needs the network" in explained(urllib.error.URLError(offline()))[0]
+
+
+def test_another_unreachable_place_is_not_ours() -> None:
+    error = OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+    assert "raised OSError" in explained(error)[0]
+
+
+def test_a_missing_file_and_a_missing_package_name_their_remedy() -> None:
+    assert "--path REMOTE=LOCAL" in explained(FileNotFoundError("data.csv"))[1]
+    assert "pip install timm" in explained(ModuleNotFoundError("no", name="timm.models"))[1]
+
+
+def test_a_long_text_is_cut() -> None:
+    text = brief(ValueError("x" * 400))
+    assert text == f"ValueError: {'x' * 300}…"
+    assert brief(ValueError("a\n  b\udcff")) == "ValueError: a b?"
