@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import UsageError
@@ -10,6 +9,7 @@ from sojourn.localpath import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sojourn.catalog import Catalog, RuntimeType
     from sojourn.dataset.dataset import Dataset

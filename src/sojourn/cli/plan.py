@@ -23,6 +23,16 @@ from sojourn.errors import NothingFitsError, UsageError
     help="Instead of what the script gives its DataLoaders, in samples.",
 )
 @click.option(
+    "--step",
+    metavar="FUNCTION",
+    help="Import TARGET and call this function in it, which takes one training step.",
+)
+@click.option(
+    "--batch",
+    metavar="FUNCTION",
+    help="The function in TARGET that makes a batch for --step, given the batch size.",
+)
+@click.option(
     "--path",
     "paths",
     multiple=True,
@@ -47,6 +57,8 @@ def command(
     on: tuple[str, ...],
     subscription: str | None,
     batch_size: int | None,
+    step: str | None,
+    batch: str | None,
     paths: tuple[str, ...],
     html: Path | None,
     timeout: str,
@@ -65,6 +77,7 @@ def command(
       sojourn plan train.py
       sojourn plan baseline.ipynb --on colab/t4 --on colab/a100-40gb
       sojourn plan train.py --path /content/data=./data -- --epochs 3
+      sojourn plan train.py --step train_step --batch make_batch --batch-size 64
 
     \b
     Exit status:
@@ -88,6 +101,8 @@ def command(
         on=on,
         subscription=subscription,
         batch_size=batch_size,
+        step=step,
+        batch=batch,
         paths=dict(rule.split("=", 1) for rule in paths),
         timeout_s=parse_duration(timeout),
         any_torch=any_torch,

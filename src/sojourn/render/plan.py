@@ -179,8 +179,6 @@ def small_print(plan: Plan) -> list[str]:
     notes = [f"{', '.join(names)}: {reason}." for reason, names in lines.items()]
     notes += [_kept_words(kept, plan.growth_bytes) for kept in plan.kept]
     notes += [f"Assumed: {line}." for line in plan.trace.assumptions]
-    if plan.trace.uses_device:
-        notes.append("A validation loop that comes after the second step is not seen.")
     return notes
 
 

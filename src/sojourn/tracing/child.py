@@ -21,7 +21,9 @@ from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
 from sojourn.script.confine import confine_writes, end_with_parent
 from sojourn.script.source import ScriptSource, read_source
+from sojourn.tracing.failures import brief, explain
 from sojourn.tracing.request import Answer, Request, read_requests
+from sojourn.tracing.versions import is_tested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sojourn.tracing.hooks import Loaders, Steps
     from sojourn.tracing.missing import Missing
     from sojourn.tracing.recorder import Recorder
+    from sojourn.tracing.unwritten import Unwritten
 
 
 def main(request_file: str) -> None:
@@ -94,7 +97,6 @@ def _finish(request: Request, answer: Answer) -> NoReturn:
 def _trace(request: Request) -> Trace:
     import torch
 
-    from sojourn.tracing.bitsandbytes_stand_in import install_bitsandbytes, quantize_model
     from sojourn.tracing.changes import Changed
     from sojourn.tracing.cuda_api import install_cuda_api
     from sojourn.tracing.device import install_fake_cuda
@@ -103,11 +105,7 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
     from sojourn.tracing.host_use import HostWatch
     from sojourn.tracing.kernels import Kernels
-    from sojourn.tracing.longest import LongestBatches
-    from sojourn.tracing.missing import Missing
-    from sojourn.tracing.pretrained import Pretrained
     from sojourn.tracing.recorder import Recorder
-    from sojourn.tracing.torchvision_ops import tolerate_torchvision
     from sojourn.tracing.unwritten import Unwritten
 
     started = time.monotonic()
@@ -121,14 +119,14 @@ def _trace(request: Request) -> Trace:
     install_cuda_api(recorder, request.compute_capability)
     steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
     changed = Changed(request.changes, recorder, request.steps)
-    evaluation = Evaluation(recorder, steps, lambda: _keep_training(request, result()))
+    evaluation = Evaluation(
+        recorder,
+        steps,
+        lambda: _keep_training(request, result()),
+        is_followed=request.step is None,
+    )
     install_hooks(recorder, steps, loaders, evaluation)
-    LongestBatches(recorder).install()
-    missing = Missing()
-    missing.install()
-    Pretrained(recorder, unwritten, quantize_model).install()
-    install_bitsandbytes(recorder)
-    tolerate_torchvision(recorder)
+    missing = _install_stand_ins(recorder, unwritten)
     host = HostWatch()
     host.install()
     _prepare_surroundings(request, source, recorder)
@@ -147,8 +145,25 @@ def _trace(request: Request) -> Trace:
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
     with mode:
-        _run(source, request, recorder, steps, evaluation, missing=missing)
+        _run(source, request, recorder, steps, evaluation, loaders=loaders, missing=missing)
     return result()
+
+
+def _install_stand_ins(recorder: Recorder, unwritten: Unwritten) -> Missing:
+    """Change what libraries do that cannot be done here; returns what then was not at hand."""
+    from sojourn.tracing.bitsandbytes_stand_in import install_bitsandbytes, quantize_model
+    from sojourn.tracing.longest import LongestBatches
+    from sojourn.tracing.missing import Missing
+    from sojourn.tracing.pretrained import Pretrained
+    from sojourn.tracing.torchvision_ops import tolerate_torchvision
+
+    LongestBatches(recorder).install()
+    missing = Missing()
+    missing.install()
+    Pretrained(recorder, unwritten, quantize_model).install()
+    install_bitsandbytes(recorder)
+    tolerate_torchvision(recorder)
+    return missing
 
 
 def _keep_training(request: Request, trace: Trace) -> None:
@@ -166,6 +181,8 @@ def _result(
     from sojourn.tracing.host_use import peak_bytes
 
     _check_ended_well(request, steps, loaders, recorder)
+    if not is_tested(torch.__version__):
+        recorder.assume(f"torch {torch.__version__} does as those do that tracing is tested with")
     batch_size = _actual_batch_size(loaders)
     if loaders.batch_size is not None and batch_size != loaders.batch_size:
         recorder.assume(
@@ -234,19 +251,31 @@ def _run(
     steps: Steps,
     evaluation: Evaluation,
     *,
+    loaders: Loaders,
     missing: Missing,
 ) -> None:
-    """Run the script as `__main__` until it ends or has been seen enough of.
+    """Run the script as `__main__`, or its step, until it ends or has been seen enough of.
 
     Raises:
         TraceError: it failed; the message names the line.
     """
     from sojourn.tracing.hooks import StopTrace
+    from sojourn.tracing.step import run_step
 
-    module: dict[str, Any] = sys.modules["__main__"].__dict__
-    module["__file__"] = request.script
     try:
-        exec(source.compiled(), module)  # noqa: S102 - running the user's own script is the job
+        if request.step is None:
+            module: dict[str, Any] = sys.modules["__main__"].__dict__
+            module["__file__"] = request.script
+            exec(source.compiled(), module)  # noqa: S102 - running the user's script is the job
+        else:
+            run_step(
+                source,
+                request.step,
+                batch_size=request.batch_size,
+                recorder=recorder,
+                steps=steps,
+                loaders=loaders,
+            )
     except StopTrace:
         pass
     except (SojournError, GeneratorExit):
@@ -263,10 +292,10 @@ def _run(
         traceback.print_exc()
         if evaluation.is_training_over:
             evaluation.settle()
-            recorder.assume(f"after training the script failed: {_brief(error)}")
+            recorder.assume(f"after training the script failed: {brief(error)}")
             return
         if steps.count:
-            recorder.assume(f"the script failed after {steps.count} steps: {_brief(error)}")
+            recorder.assume(f"the script failed after {steps.count} steps: {brief(error)}")
             return
         raise _failure(error, source, request, missing) from error
 
@@ -277,29 +306,11 @@ def _failure(
     label = _labeller(source, Path(request.folder))
     frames = [label(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
     line = next((name for name in reversed(frames) if name), request.target)
-    message = f"{line} raised {_brief(error)}."
     reason = missing.find(error)
     if reason is not None:
         return TraceError(f"{line}: {reason[0]}", remedy=reason[1])
-    if isinstance(error, FileNotFoundError):
-        remedy = (
-            "Say where that folder is on this machine: "
-            f"sojourn plan {request.target} --path REMOTE=LOCAL."
-        )
-    elif isinstance(error, ModuleNotFoundError):
-        remedy = f"Install it beside sojourn: pip install {(error.name or '').partition('.')[0]}."
-    else:
-        remedy = (
-            f"If it is not the script's own error, run `sojourn plan {request.target} -v` to see "
-            "all that it printed, or move the line out of the way while planning."
-        )
+    message, remedy = explain(error, line=line, target=request.target)
     return TraceError(message, remedy=remedy)
-
-
-def _brief(error: BaseException) -> str:
-    text = " ".join(str(error).encode("utf-8", "replace").decode().split())
-    limit = 300
-    return f"{type(error).__name__}: {text[:limit]}{'…' if len(text) > limit else ''}"
 
 
 def _check_ended_well(request: Request, steps: Steps, loaders: Loaders, recorder: Recorder) -> None:

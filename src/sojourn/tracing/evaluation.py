@@ -60,12 +60,19 @@ class Evaluation:
         recorder: What is seen there is written down in the same trace.
         steps: Ends the script.
         on_training_seen: Called once all of training was seen, before the script goes on.
+        is_followed: Whether it goes on at all.
     """
 
     def __init__(
-        self, recorder: Recorder, steps: Steps, on_training_seen: Callable[[], None]
+        self,
+        recorder: Recorder,
+        steps: Steps,
+        on_training_seen: Callable[[], None],
+        *,
+        is_followed: bool = True,
     ) -> None:
         self.is_training_over = False
+        self._is_followed = is_followed
         self._recorder = recorder
         self._steps = steps
         self._on_training_seen = on_training_seen
@@ -135,7 +142,7 @@ class Evaluation:
 
     def is_missed(self, code: str) -> bool:
         """Whether a script with that code seems to evaluate, and was not seen to."""
-        evaluates = any(mark in code for mark in (".eval()", "eval_strategy"))
+        evaluates = self._is_followed and any(mark in code for mark in (".eval()", "eval_strategy"))
         seen = self._has_looped or self._recorder.has_phase(Phase.EVALUATION, 0)
         return evaluates and not seen and not self._is_going_on
 
@@ -146,7 +153,7 @@ class Evaluation:
 
     def _end_training(self) -> None:
         self._training_sets = [iterator._dataset for iterator in self._feeding]  # noqa: SLF001
-        if not self._training_sets:
+        if not self._training_sets or not self._is_followed:
             self._steps.stop(self._recorder)
         self._mark = self._recorder.mark_now()
         self._assumed = len(self._recorder.assumptions)

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepFunction:
+    """What to call in a file instead of running it: a step, and what makes its batch ("": none)."""
+
+    function: str
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One script to trace.
 
@@ -21,7 +29,7 @@ class Request:
     elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size` of
     None leaves the script's own; `changes` are those around the script, and their batch size stands
     in `batch_size` too. `answer` is the file to write the answer to, `output` the one for what the
-    script prints.
+    script prints. With a `step`, the script is imported and that is called.
     """
 
     target: str
@@ -36,6 +44,7 @@ class Request:
     steps: int
     compute_capability: str
     changes: Changes = NO_CHANGES
+    step: StepFunction | None = None
 
 
 def write_requests(path: Path, requests: Sequence[Request], *, workers: int) -> None:
@@ -54,6 +63,7 @@ def _load_request(fields: dict[str, Any]) -> Request:
     fields["arguments"] = tuple(fields["arguments"])
     fields["rules"] = tuple((remote, local) for remote, local in fields["rules"])
     fields["changes"] = load_changes(fields["changes"])
+    fields["step"] = StepFunction(**fields["step"]) if fields["step"] else None
     return Request(**fields)
 
 

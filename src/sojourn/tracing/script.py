@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sojourn.forecast.trace import Trace
     from sojourn.progress import Progress
+    from sojourn.tracing.request import StepFunction
 
 # Optimizer steps: the first makes the optimizer's state, the second runs with it.
 _STEPS = 2
@@ -45,6 +46,7 @@ def trace_script(
     batch_size: int | None = None,
     compute_capability: str,
     timeout_s: float,
+    step: StepFunction | None = None,
     echo: bool = False,
     progress: Progress,
 ) -> Trace:
@@ -59,6 +61,7 @@ def trace_script(
         batch_size: Instead of what the script gives its DataLoaders, in samples.
         compute_capability: Of the card that the script is told it runs on.
         timeout_s: Seconds after which the child is ended.
+        step: What to call in it, instead of running it as a script.
         echo: Pass on what the script printed.
         progress: Where notes, and what is passed on, go.
 
@@ -75,6 +78,7 @@ def trace_script(
         arguments=arguments,
         rules=rules,
         timeout_s=timeout_s,
+        step=step,
         echo=echo,
         progress=progress,
     )
@@ -91,6 +95,7 @@ def trace_variants(
     rules: Sequence[tuple[str, Path]] = (),
     timeout_s: float,
     workers: int = 1,
+    step: StepFunction | None = None,
     echo: bool = False,
     on_answer: Callable[[], None] = lambda: None,
     progress: Progress,
@@ -102,11 +107,12 @@ def trace_variants(
     Args:
         script: A .py or .ipynb file.
         variants: What to change, and for which card.
-        arguments: As in `trace_script`; so are `rules`, `echo` and `progress`.
+        arguments: As in `trace_script`; so are `rules`, `step`, `echo` and `progress`.
         rules: See `arguments`.
         timeout_s: Seconds that each may take; all together get as much longer as they have to wait
             for each other.
         workers: How many to trace at a time.
+        step: See `arguments`.
         echo: See `arguments`.
         on_answer: Called for each one that is done.
         progress: See `arguments`.
@@ -126,7 +132,8 @@ def trace_variants(
         for number, variant in enumerate(variants):
             own = Path(scratch) / str(number)
             folder, notes = make_scratch_copy(script.parent, own / "folder")
-            requests.append(_request(script, folder, own, variant, arguments, rules))
+            request = _request(script, folder, own, variant, arguments, rules)
+            requests.append(replace(request, step=step))
             for note in notes if number == 0 else ():
                 progress.note(note)
         rounds = -(-len(requests) // workers)
@@ -240,8 +247,7 @@ def _outcome(request: Request, status: int | None, timeout_s: float) -> Trace | 
         return TraceError(
             f"{request.target} ended its own process ({_ending(status or 0)}) before it was traced."
             f"{_tail(Path(request.output))}",
-            remedy="If the script does not do so on purpose: a crash often means too little memory "
-            "(SIGKILL) or a package that does not match torch (SIGSEGV).",
+            remedy=_remedy(status or 0),
         )
     if answer.trace is None:
         return TraceError(answer.message, remedy=answer.remedy)
@@ -255,16 +261,22 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
+def _remedy(status: int) -> str:
+    if status >= 0:
+        return "Leave out what ends the process (os._exit, say) while planning."
+    return (
+        "A crash often means too little memory (SIGKILL), or a package that does not match torch "
+        "(SIGSEGV)."
+    )
+
+
 def _ending(status: int) -> str:
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
 def _tail(output_file: Path) -> str:
+    """Return the last lines that the script printed, to end a message; "" if there are none."""
     if not output_file.exists():
         return ""
-    lines = output_file.read_text("utf-8", "replace").splitlines()
-    return (
-        "".join(f"\n  {line}" for line in ["It printed last:", *lines[-_OUTPUT_TAIL_LINES:]])
-        if lines
-        else ""
-    )
+    lines = output_file.read_text("utf-8", "replace").splitlines()[-_OUTPUT_TAIL_LINES:]
+    return "".join(f"\n  {line}" for line in ["It printed last:", *lines]) + "\n" if lines else ""
