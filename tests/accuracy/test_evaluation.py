@@ -110,3 +110,9 @@ def test_a_trainer_that_evaluates_every_so_many_steps_is_seen_to() -> None:
     # The feed-forward layer's output: 256 sequences of 64 tokens.
     assert largest_of(trace, Phase.EVALUATION) == 256 * 64 * 256 * 4
     assert not any("failed" in line for line in trace.assumptions)
+
+
+def test_lightning_s_validation_is_seen() -> None:
+    trace = traced("evaluation_lightning.py")
+    assert largest_of(trace, Phase.EVALUATION) == 1000 * 512 * 4
+    assert peak_of(trace).phase is Phase.EVALUATION

@@ -105,7 +105,24 @@ class Evaluation:
                 return apply(cls, *args, **kwargs)
 
         torch.autograd.Function.apply = classmethod(applying)  # type: ignore[assignment,method-assign]
-        after_import({"transformers.trainer_callback": self._evaluate_after_epoch})
+        after_import(
+            {
+                "transformers.trainer_callback": self._evaluate_after_epoch,
+                "lightning.pytorch.loops.training_epoch_loop": self._validate_after_step,
+                "pytorch_lightning.loops.training_epoch_loop": self._validate_after_step,
+            }
+        )
+
+    def _validate_after_step(self, module: Any) -> None:
+        """Let Lightning, which knows an epoch's end by its length, validate after the last step."""
+        loop = module._TrainingEpochLoop  # noqa: SLF001 - it has no public name
+        should_check = loop._should_check_val_fx  # noqa: SLF001
+
+        def checking(epoch: Any, *args: Any) -> bool:
+            due = self.is_training_over and bool(epoch._should_check_val_epoch())  # noqa: SLF001
+            return due or bool(should_check(epoch, *args))
+
+        loop._should_check_val_fx = checking  # noqa: SLF001
 
     def _evaluate_after_epoch(self, module: Any) -> None:
         """Let a Trainer that evaluates every so many steps do so when its loader is cut."""

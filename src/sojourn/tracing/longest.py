@@ -102,6 +102,7 @@ class _Search:
         self._sizes: dict[Any, int] = {}
         self._give_up_at = time.monotonic() + _MOST_S
         self._is_whole = True
+        self._is_by_batch = False
 
     @property
     def differ(self) -> bool:
@@ -109,8 +110,12 @@ class _Search:
         return len(set(self._sizes.values())) > 1
 
     def summary(self) -> str:
-        """Say what was looked over."""
+        """Say what was looked over, and what was made of it."""
         looked, all_samples = len(self._sizes), len(self._dataset)
+        if self._is_by_batch and self._is_whole:
+            return "the largest batch that the batch sampler makes is the one that is seen"
+        if self._is_by_batch:
+            return f"the largest of the first batches, of {looked} samples, is the one that is seen"
         if self._is_whole:
             return f"the longest of {looked} samples is put into the batches that are seen"
         return (
@@ -129,6 +134,7 @@ class _Search:
         return _Found(index=max(self._sizes, key=self._sizes.__getitem__))
 
     def _largest_batch(self, sampler: Any) -> _Found:
+        self._is_by_batch = True
         largest, most = None, -1
         for batch in sampler:
             if not all(self._look(index) for index in batch):
