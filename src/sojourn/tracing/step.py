@@ -133,12 +133,11 @@ def run_step(
 
 
 def _import(source: ScriptSource) -> ModuleType:
-    import sojourn
-
     module = ModuleType(source.path.stem)
     module.__file__ = source.filename
     sys.modules[module.__name__] = module
-    vars(sojourn)["plan"] = _ask_for_plan
+    # Tracing knows nothing of the package's public face; the file, which may call it, does.
+    vars(sys.modules["sojourn"])["plan"] = _ask_for_plan
     with contextlib.suppress(PlanAskedForError):
         exec(source.compiled(), vars(module))  # noqa: S102 - the user's own file is the job
     return module
