@@ -138,6 +138,6 @@ def _ask_alloc(row: Row, scratch: Path) -> dict[str, Any]:
 
 
 def _with_startup(variables: dict[str, str]) -> dict[str, str]:
-    """Let torchvision be imported in every process of alloc's (startup/sitecustomize.py)."""
+    """Put startup/sitecustomize.py into every process of alloc's."""
     folders = (str(HERE / "startup"), str(HERE), variables["PYTHONPATH"])
     return variables | {"PYTHONPATH": os.pathsep.join(folders)}
