@@ -101,7 +101,7 @@ class Keeping:
                 _let_go(holder, _to_host if known.is_large else _cut_off)
 
     def _look(self) -> Iterator[Kept]:
-        """Find what keeps the blocks of the second and third step, now that the fourth is over."""
+        """Find what keeps the second step's blocks, if it does the third's, after the fourth."""
         gc.collect()
         growth_bytes = min(self._left_of(1), self._left_of(2))
         if growth_bytes < WORTH_NAMING_BYTES:
@@ -135,13 +135,13 @@ class Keeping:
         return self._recorder.live_bytes_of(self._ends[step - 1], self._ends[step])
 
     def _given_back(self, holder: _Holder, action: Callable[[Any], Any]) -> int:
-        """Let go of what is held; returns how many bytes of a step that gave back."""
-        before = self._left()
-        _let_go(holder, action)
-        return (before - self._left()) // 2
+        """Let go of what is held; returns how many bytes of the second step that gave back.
 
-    def _left(self) -> int:
-        return self._recorder.live_bytes_of(self._ends[0], self._ends[2])
+        Of the third, too, some may be held for one more step, by something else.
+        """
+        before = self._left_of(1)
+        _let_go(holder, action)
+        return before - self._left_of(1)
 
     def _lines(self, holder: _Holder, made: dict[int, Alloc]) -> Counter[str]:
         """Count which lines made the tensors that a holder holds."""
@@ -154,7 +154,7 @@ class Keeping:
 
     def _largest_line(self) -> str:
         sizes: Counter[str] = Counter()
-        for event in self._recorder.alive_between(self._ends[0], self._ends[2]):
+        for event in self._recorder.alive_between(self._ends[0], self._ends[1]):
             sizes[event.line] += event.size_bytes
         return sizes.most_common(1)[0][0] if sizes else ""
 
