@@ -53,4 +53,4 @@ bench: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf $(SAMPLE)/data $(SAMPLE)/data.* $(SAMPLE)/out bench/memory/.cache
+	rm -rf $(SAMPLE)/data $(SAMPLE)/data.* $(SAMPLE)/out bench/.cache bench/memory/.cache
