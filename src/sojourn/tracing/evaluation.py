@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 _BATCHES = 3
 # Seconds for what comes after training; as long as all before it took, if that is longer.
 _LEAST_S = 15.0
-# Seconds up to which all batches of a loop are run that leave something behind on the device.
+# Up to so many batches, and seconds, all of a loop are run that leave something on the device. The
+# number decides alone where it can, so that traces of one script stay alike.
+_WHOLE_BATCHES = 50
 _WHOLE_S = 5.0
 # Optimizer steps after the loaders are cut: some loaders have a batch in hand, and a loop may have
 # gradients left to apply. A script that steps more often trains on by other means.
@@ -244,7 +246,7 @@ class Evaluation:
         # The one that is asked for now still runs.
         missing = batches - _BATCHES - 1
         per_batch_s = (loop.asked_at[-1] - loop.asked_at[1]) / (_BATCHES - 1)
-        if missing * per_batch_s < _WHOLE_S:
+        if missing <= _WHOLE_BATCHES and missing * per_batch_s < _WHOLE_S:
             loop.runs_whole = True
             return
         growth_bytes = (now - second) // 2
