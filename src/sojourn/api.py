@@ -78,6 +78,7 @@ def plan(
     from sojourn.progress import NoProgress
     from sojourn.script.paths import parse_path_rule
     from sojourn.tracing.script import check_traceable
+    from sojourn.tracing.server import TraceServer
     from sojourn.tracing.step import parse_step
     from sojourn.tracing.tracer import Tracer
 
@@ -86,24 +87,26 @@ def plan(
     runtime_types = _chosen_runtime_types(catalog, on, subscription)
     check_traceable(script, any_torch=any_torch)
     rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
-    tracer = Tracer(
-        script=script,
-        step=function,
-        arguments=arguments,
-        rules=rules,
-        batch_size=batch_size,
-        timeout_s=timeout_s,
-        echo=echo,
-        progress=progress or NoProgress(),
-        capabilities=_capabilities(catalog, runtime_types),
-    )
-    return make_plan(
-        target=str(script) if function is None else f"{script}:{function.function}",
-        runtime_types=runtime_types,
-        catalog=catalog,
-        trace_for=tracer.trace_for,
-        retrace=tracer.retrace,
-    )
+    with TraceServer() as server:
+        tracer = Tracer(
+            script=script,
+            step=function,
+            arguments=arguments,
+            rules=rules,
+            batch_size=batch_size,
+            timeout_s=timeout_s,
+            echo=echo,
+            progress=progress or NoProgress(),
+            server=server,
+            capabilities=_capabilities(catalog, runtime_types),
+        )
+        return make_plan(
+            target=str(script) if function is None else f"{script}:{function.function}",
+            runtime_types=runtime_types,
+            catalog=catalog,
+            trace_for=tracer.trace_for,
+            retrace=tracer.retrace,
+        )
 
 
 def run(

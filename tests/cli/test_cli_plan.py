@@ -60,6 +60,13 @@ def test_the_json_document_keeps_the_contract(tmp_path: Path) -> None:
     assert peak["low"] <= peak["expected"] <= peak["high"] <= memory["usable_bytes"]
     assert sum(memory["by"].values()) >= memory["peak_allocated_bytes"]
     assert memory["at"]["line"].startswith("train.py:")
+    highest = max(memory["curve"], key=lambda point: sum(point["by"].values()))
+    assert 10 < len(memory["curve"]) <= 200
+    assert sum(highest["by"].values()) <= memory["peak_allocated_bytes"]
+    assert memory["top_lines"][0]["line"].startswith("train.py:")
+    sizes = [share["bytes"] for share in memory["top_lines"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) <= memory["peak_allocated_bytes"]
     assert t4["max_batch_size"] > 512
     assert options["colab/cpu"]["verdict"] == "unknown"
     assert options["colab/cpu"]["device_memory"] is None

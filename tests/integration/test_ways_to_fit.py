@@ -14,11 +14,13 @@ from sojourn.forecast.trace import Role, Trace
 from sojourn.forecast.workspace import context_bytes
 from sojourn.planning.plan import Option, Plan, make_plan
 from sojourn.progress import NoProgress
-from sojourn.tracing.script import trace_script, trace_variants
+from sojourn.tracing.script import trace_variants
+from sojourn.tracing.server import TraceServer
 from sojourn.tracing.tracer import Tracer
 from sojourn.units import GIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.torch
@@ -95,12 +97,19 @@ def written(folder: Path, name: str, code: str) -> Path:
     return script
 
 
-def varied(script: Path, *changes: Changes) -> list[Trace]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[TraceServer]:
+    with TraceServer() as started:
+        yield started
+
+
+def varied(server: TraceServer, script: Path, *changes: Changes) -> list[Trace]:
     traces = trace_variants(
         script,
         [Variant(compute_capability="8.0", changes=one) for one in changes],
         timeout_s=120,
         workers=2,
+        server=server,
         progress=NoProgress(),
     )
     for trace in traces:
@@ -108,15 +117,16 @@ def varied(script: Path, *changes: Changes) -> list[Trace]:
     return [trace for trace in traces if isinstance(trace, Trace)]
 
 
-def traced(script: Path) -> Trace:
-    return trace_script(script, compute_capability="8.0", timeout_s=120, progress=NoProgress())
+def traced(server: TraceServer, script: Path) -> Trace:
+    (trace,) = varied(server, script, Changes())
+    return trace
 
 
 def on_a100(trace: Trace) -> MemoryForecast:
     return forecast_memory(trace, memory_bytes=40 * GIB, compute_capability="8.0")
 
 
-def planned(script: Path, usable_bytes: int, *capabilities: str) -> Plan:
+def planned(server: TraceServer, script: Path, usable_bytes: int, *capabilities: str) -> Plan:
     """Plan for cards that can give so much."""
     cards = {
         f"card-{capability}": Accelerator(
@@ -136,6 +146,7 @@ def planned(script: Path, usable_bytes: int, *capabilities: str) -> Plan:
         timeout_s=120,
         echo=False,
         progress=NoProgress(),
+        server=server,
         capabilities=capabilities,
     )
     return make_plan(
@@ -156,9 +167,10 @@ def changes_of(option: Option) -> list[str]:
     return [way.change for way in option.ways_to_fit]
 
 
-def test_each_change_is_traced_as_its_lines_would_be(tmp_path: Path) -> None:
+def test_each_change_is_traced_as_its_lines_would_be(server: TraceServer, tmp_path: Path) -> None:
     script = blocks_script(tmp_path, "plain.py")
     plain, autocast, accumulated, checkpointed, small = varied(
+        server,
         script,
         Changes(),
         Changes(autocast="bfloat16"),
@@ -171,7 +183,7 @@ def test_each_change_is_traced_as_its_lines_would_be(tmp_path: Path) -> None:
         "accumulated": blocks_script(tmp_path, "accumulated.py", step=ACCUMULATED_STEP, batch=8),
         "checkpointed": blocks_script(tmp_path, "checkpointed.py", before=CHECKPOINTED),
     }
-    hand_made = {name: traced(path) for name, path in by_hand.items()}
+    hand_made = {name: traced(server, path) for name, path in by_hand.items()}
     found = {"autocast": autocast, "accumulated": accumulated, "checkpointed": checkpointed}
     before = on_a100(plain).peak_reserved_bytes.expected
     for name, trace in found.items():
@@ -212,9 +224,11 @@ for _ in range(4):
 """
 
 
-def test_a_job_that_only_mixed_precision_makes_fit_is_told_in_which_type(tmp_path: Path) -> None:
+def test_a_job_that_only_mixed_precision_makes_fit_is_told_in_which_type(
+    server: TraceServer, tmp_path: Path
+) -> None:
     script = written(tmp_path, "train.py", ONLY_AUTOCAST)
-    plan = planned(script, int(2.3 * GIB), "8.6", "7.5")
+    plan = planned(server, script, int(2.3 * GIB), "8.6", "7.5")
     option = the_option(plan, "8.6")
     assert option.verdict is Verdict.DOES_NOT_FIT
     assert changes_of(option) == ["mixed precision (bfloat16)"]
@@ -227,9 +241,11 @@ def test_a_job_that_only_mixed_precision_makes_fit_is_told_in_which_type(tmp_pat
     assert "GradScaler" in older.ways_to_fit[0].code
 
 
-def test_blocks_and_batches_give_ways_ranked_by_their_cost(tmp_path: Path) -> None:
+def test_blocks_and_batches_give_ways_ranked_by_their_cost(
+    server: TraceServer, tmp_path: Path
+) -> None:
     script = blocks_script(tmp_path, "train.py", batch=64)
-    option = the_option(planned(script, int(2.2 * GIB), "8.6"), "8.6")
+    option = the_option(planned(server, script, int(2.2 * GIB), "8.6"), "8.6")
     assert option.verdict is Verdict.DOES_NOT_FIT
     found = changes_of(option)
     assert found[-1] == "gradient checkpointing"
@@ -263,11 +279,13 @@ for (x,) in DataLoader(TensorDataset(torch.zeros(640, 512)), batch_size=64):
 """
 
 
-def test_a_list_that_keeps_graphs_is_named_with_the_line_and_let_go(tmp_path: Path) -> None:
+def test_a_list_that_keeps_graphs_is_named_with_the_line_and_let_go(
+    server: TraceServer, tmp_path: Path
+) -> None:
     script = written(tmp_path, "train.py", KEEPING.format(fix=""))
-    fixed = on_a100(traced(written(tmp_path, "fixed.py", KEEPING.format(fix=".detach()"))))
+    fixed = on_a100(traced(server, written(tmp_path, "fixed.py", KEEPING.format(fix=".detach()"))))
     need = fixed.peak_reserved_bytes.high
-    plan = planned(script, int(need * 1.25), "8.6")
+    plan = planned(server, script, int(need * 1.25), "8.6")
     (kept,) = plan.kept
     assert (kept.holder, kept.line, kept.is_large) == ("losses", "train.py:11", False)
     # What the probe's graph saved: its input and its output, of 4096 x 512 floats each.
@@ -284,16 +302,19 @@ def test_a_list_that_keeps_graphs_is_named_with_the_line_and_let_go(tmp_path: Pa
 
 
 def test_what_is_kept_for_one_more_step_raises_a_suspicion_that_does_not_last(
+    server: TraceServer,
     tmp_path: Path,
 ) -> None:
     code = KEEPING.format(fix=".item()").replace("last = y.detach()", "last = y, x")
     script = written(tmp_path, "train.py", code)
-    two_steps, four_steps = varied(script, Changes(), Changes(looks_for_kept=True))
+    two_steps, four_steps = varied(server, script, Changes(), Changes(looks_for_kept=True))
     assert suspected_growth_bytes(two_steps) >= WORTH_NAMING_BYTES
     assert four_steps.traits.kept == ()
 
 
-def test_a_change_that_breaks_the_script_leaves_the_others_alone(tmp_path: Path) -> None:
+def test_a_change_that_breaks_the_script_leaves_the_others_alone(
+    server: TraceServer, tmp_path: Path
+) -> None:
     code = ONLY_AUTOCAST.replace(
         "loss = model(x)", "y = model(x)\n    assert y.dtype is torch.float32\n    loss = y"
     )
@@ -304,6 +325,7 @@ def test_a_change_that_breaks_the_script_leaves_the_others_alone(tmp_path: Path)
             for change in (Changes(autocast="bfloat16"), Changes())
         ],
         timeout_s=120,
+        server=server,
         progress=NoProgress(),
     )
     assert not isinstance(outcomes[0], Trace)

@@ -1,12 +1,15 @@
-"""The child process in which a user's script runs until its optimizers have stepped.
+"""The process in which a user's script runs until its optimizers have stepped.
 
-Everything here is for the life of this process: torch and the standard library are changed in ways
-that nobody else should see.
+It is split off from the server that imported torch (see `server`). Everything is for its life only:
+torch and the standard library are changed in ways that nobody else should see.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
+import json
 import os
 import signal
 import sys
@@ -15,7 +18,7 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
@@ -35,49 +38,91 @@ if TYPE_CHECKING:
     from sojourn.tracing.unwritten import Unwritten
 
 
-def main(request_file: str) -> None:
-    """Trace the script as each request wants it and write the answers."""
+# What a trace imports, and what torch's FakeTensorMode does when it is made.
+_IMPORTED_ONCE = (
+    *("changes", "cuda_api", "device", "dispatch", "evaluation", "hooks", "host_use", "kernels"),
+    *("recorder", "unwritten"),
+)
+
+
+def main() -> None:
+    """Answer requests as their files' names come in on standard input, until it ends."""
     end_with_parent(signal.SIGKILL)
-    requests, workers = read_requests(Path(request_file))
-    if len(requests) > 1:
-        _answer_each(requests, workers)
-    else:
-        _answer(requests[0])
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    processes = _Processes(replies)
+    signal.signal(signal.SIGTERM, lambda *_: processes.end())
+    for name in _IMPORTED_ONCE:
+        importlib.import_module(f"sojourn.tracing.{name}")
+    importlib.import_module("torch._dynamo")
+    # What is there by now stays; a process need not look through it, nor copy it to count it.
+    gc.freeze()
+    for line in iter(sys.stdin.readline, ""):
+        requests, workers = read_requests(Path(line.rstrip("\n")))
+        replies.write(json.dumps(processes.answer(requests, workers)) + "\n")
+        replies.flush()
 
 
-def _answer_each(requests: Sequence[Request], workers: int) -> None:
-    """Split into a process for each request, once all that takes its time to import is there."""
-    # The last is what torch's FakeTensorMode imports when it is made.
-    for name in (
-        "sojourn.tracing.changes",
-        "sojourn.tracing.dispatch",
-        "sojourn.tracing.hooks",
-        "torch._dynamo",
-    ):
-        importlib.import_module(name)
-    running = 0
-    for request in requests:
-        if running == workers:
-            os.wait()
-            running -= 1
-        if os.fork() == 0:
-            end_with_parent(signal.SIGKILL)
-            _redirect_output(Path(request.output))
-            os.chdir(request.folder)
-            _answer(request)
-        running += 1
-    for _ in range(running):
-        os.wait()
+class _Processes:
+    """The processes that trace, each in a group of its own with whatever it starts.
+
+    Args:
+        replies: Where the server's answers go, which is none of theirs.
+    """
+
+    def __init__(self, replies: TextIO) -> None:
+        self._replies = replies
+        self._running: dict[int, int] = {}
+
+    def answer(self, requests: Sequence[Request], workers: int) -> list[int]:
+        """Split into a process for each request; returns their exit statuses."""
+        statuses = [0] * len(requests)
+        for number, request in enumerate(requests):
+            if len(self._running) == workers:
+                self._reap(statuses)
+            process = os.fork()
+            if process == 0:
+                self._become(request)
+            self._running[process] = number
+        while self._running:
+            self._reap(statuses)
+        return statuses
+
+    def end(self) -> NoReturn:
+        """End all of them, and the server."""
+        for process in self._running:
+            _end_group(process)
+        os._exit(0)
+
+    def _reap(self, statuses: list[int]) -> None:
+        process, status = os.wait()
+        number = self._running.pop(process, None)
+        if number is not None:
+            statuses[number] = os.waitstatus_to_exitcode(status)
+            _end_group(process)
+
+    def _become(self, request: Request) -> NoReturn:
+        """Go on as the process that answers a request."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        end_with_parent(signal.SIGKILL)
+        self._replies.close()
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
+        os.dup2(sys.stdin.fileno(), 0)
+        with Path(request.output).open("ab") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        os.chdir(request.folder)
+        _answer(request)
 
 
-def _redirect_output(file: Path) -> None:
-    with file.open("ab") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+def _end_group(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
 
 
 def _answer(request: Request) -> NoReturn:
-    # Before there are threads, which would stay unconfined: importing torch starts some.
+    # Before there are threads, which would stay unconfined.
     confine_writes([Path(request.writable)])
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
@@ -340,4 +385,4 @@ def _actual_batch_size(loaders: Loaders) -> int | None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +14,8 @@ from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import load_trace
 from sojourn.script.scratch import make_scratch_copy
 from sojourn.script.source import read_source
-from sojourn.tracing.request import Request, read_answer, write_requests
+from sojourn.tracing.request import Request, read_answer
+from sojourn.tracing.server import TraceServer
 from sojourn.tracing.versions import check_surroundings
 from sojourn.units import format_duration
 
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
 _STEPS = 2
 # What is kept on purpose for one more step, say the last output, is gone two steps later.
 _STEPS_TO_LOOK_AT = 4
-# Seconds between two looks at how many answers are there.
-_LOOK_EVERY_S = 0.1
 _OUTPUT_TAIL_LINES = 15
 
 
@@ -98,11 +93,10 @@ def trace_variants(
     step: StepFunction | None = None,
     echo: bool = False,
     on_answer: Callable[[], None] = lambda: None,
+    server: TraceServer | None = None,
     progress: Progress,
 ) -> list[Trace | TraceError]:
-    """Trace a script several times, each time with other changes around it, from one child.
-
-    Importing torch, which takes longer than most traces, is done once; the child then splits.
+    """Trace a script several times, each time with other changes around it.
 
     Args:
         script: A .py or .ipynb file.
@@ -115,6 +109,7 @@ def trace_variants(
         step: See `arguments`.
         echo: See `arguments`.
         on_answer: Called for each one that is done.
+        server: Where to trace; one for this call only if None.
         progress: See `arguments`.
 
     Returns:
@@ -137,10 +132,20 @@ def trace_variants(
             for note in notes if number == 0 else ():
                 progress.note(note)
         rounds = -(-len(requests) // workers)
-        child = _Child(requests, Path(scratch), workers=workers, on_answer=on_answer)
         try:
-            status = child.run(timeout_s * rounds)
-            return [_outcome(request, status, timeout_s) for request in requests]
+            with contextlib.nullcontext(server) if server else TraceServer() as there:
+                statuses = there.answer(
+                    requests,
+                    request_file=Path(scratch) / "requests.json",
+                    workers=workers,
+                    timeout_s=timeout_s * rounds,
+                    on_answer=on_answer,
+                )
+                words = there.last_words()
+            return [
+                _outcome(request, status, timeout_s, words)
+                for request, status in zip(requests, statuses, strict=True)
+            ]
         finally:
             output_file = Path(requests[0].output)
             if echo and output_file.exists():
@@ -187,53 +192,9 @@ def check_traceable(script: Path, *, any_torch: bool = True) -> None:
     check_surroundings(any_torch=any_torch)
 
 
-@dataclass(slots=True)
-class _Child:
-    """The process that answers requests, and whatever it starts."""
-
-    requests: Sequence[Request]
-    scratch: Path
-    workers: int
-    on_answer: Callable[[], None]
-
-    def run(self, timeout_s: float) -> int | None:
-        """Run it to its end; returns its exit status, None if it took too long."""
-        request_file = self.scratch / "requests.json"
-        write_requests(request_file, self.requests, workers=self.workers)
-        # -P: the script's folder must not shadow the packages that tracing itself imports.
-        command = [sys.executable, "-P", "-m", "sojourn.tracing.child", str(request_file)]
-        with Path(self.requests[0].output).open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.requests[0].folder,
-                start_new_session=True,
-            )
-            try:
-                return self._wait(process, timeout_s)
-            finally:
-                _end(process)
-
-    def _wait(self, process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
-        give_up_at = time.monotonic() + timeout_s
-        answered = 0
-        while (left_s := give_up_at - time.monotonic()) > 0:
-            try:
-                status = process.wait(min(left_s, _LOOK_EVERY_S))
-            except subprocess.TimeoutExpired:
-                status = None
-            done = sum(Path(request.answer).exists() for request in self.requests)
-            for _ in range(done - answered):
-                self.on_answer()
-            answered = max(done, answered)
-            if status is not None:
-                return status
-        return None
-
-
-def _outcome(request: Request, status: int | None, timeout_s: float) -> Trace | TraceError:
+def _outcome(
+    request: Request, status: int | None, timeout_s: float, server_words: str
+) -> Trace | TraceError:
     """Read a request's answer. It is left already when training was seen, and again at the end."""
     answer = read_answer(Path(request.answer))
     if answer is None and status is None:
@@ -246,19 +207,12 @@ def _outcome(request: Request, status: int | None, timeout_s: float) -> Trace | 
     if answer is None:
         return TraceError(
             f"{request.target} ended its own process ({_ending(status or 0)}) before it was traced."
-            f"{_tail(Path(request.output))}",
+            f"{_tail(Path(request.output), server_words)}",
             remedy=_remedy(status or 0),
         )
     if answer.trace is None:
         return TraceError(answer.message, remedy=answer.remedy)
     return load_trace(answer.trace)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and whatever it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
 
 
 def _remedy(status: int) -> str:
@@ -274,9 +228,8 @@ def _ending(status: int) -> str:
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
-def _tail(output_file: Path) -> str:
+def _tail(output_file: Path, server_words: str) -> str:
     """Return the last lines that the script printed, to end a message; "" if there are none."""
-    if not output_file.exists():
-        return ""
-    lines = output_file.read_text("utf-8", "replace").splitlines()[-_OUTPUT_TAIL_LINES:]
+    printed = output_file.read_text("utf-8", "replace") if output_file.exists() else server_words
+    lines = printed.splitlines()[-_OUTPUT_TAIL_LINES:]
     return "".join(f"\n  {line}" for line in ["It printed last:", *lines]) + "\n" if lines else ""

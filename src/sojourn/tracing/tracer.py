@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sojourn.progress import Progress
     from sojourn.tracing.request import StepFunction
+    from sojourn.tracing.server import TraceServer
 
 # Cards differ in what a script may ask about (bf16, flash attention) at this line, and hardly
 # elsewhere; one trace stands for all cards on either side of it.
@@ -31,15 +32,13 @@ _SINCE_AMPERE = "8.0"
 _MOST_VARIANTS = 20
 _SECONDS_FOR_VARIANTS = 20.0
 _TIMES_THE_FIRST = 4
-# Of the seconds that a first trace takes, these go to importing torch, or thereabouts.
-_IMPORTING_S = 2.0
 # More at a time only wait for each other's files.
 _MOST_WORKERS = 4
 
 
 @dataclass(slots=True, kw_only=True)
 class Tracer:
-    """Traces one script for cards of any compute capability. Arguments as in `trace_script`.
+    """Traces one script for cards of any compute capability. Arguments as in `trace_variants`.
 
     `capabilities` are those of the cards that will be asked about, so that what they need can be
     traced in one go.
@@ -52,6 +51,7 @@ class Tracer:
     timeout_s: float
     echo: bool
     progress: Progress
+    server: TraceServer
     capabilities: Sequence[str] = ()
     step: StepFunction | None = None
     _made: dict[Variant, Trace | TraceError] = field(default_factory=dict)
@@ -158,6 +158,7 @@ class Tracer:
                 workers=1 if is_first else self._workers(),
                 step=self.step,
                 echo=self.echo and is_first,
+                server=self.server,
                 on_answer=lambda: task.advance(1),
                 progress=self.progress if is_first else NoProgress(),
             )
@@ -182,7 +183,6 @@ def _other_sizes(trace: Trace) -> list[int]:
 
 
 def _most_variants(trace: Trace, workers: int) -> int:
-    """Return how many changes may be traced; importing torch is not done for each of them."""
-    each_s = max(trace.seconds - _IMPORTING_S, 1.0)
+    """Return how many changes may be traced."""
     seconds = max(_SECONDS_FOR_VARIANTS, _TIMES_THE_FIRST * trace.seconds)
-    return min(_MOST_VARIANTS, int(seconds * workers / each_s))
+    return min(_MOST_VARIANTS, int(seconds * workers / max(trace.seconds, 1.0)))
