@@ -59,7 +59,7 @@ def test_a_step_without_an_optimizer_is_one_call() -> None:
     ("function", "batch", "message", "remedy"),
     [
         ("nothing", "", "has no function 'nothing'", "make_batch, train_step"),
-        ("train_step", "", r"train_step\(\) cannot be called", "--batch make_batch"),
+        ("own_step", "make_batch", r"own_step\(\) cannot be called", "take the batch"),
         ("never_steps", "", "called 32 times", "optimizer.step()"),
     ],
 )
