@@ -134,10 +134,10 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
     subject = _subject(plan)
     if subject is not None and subject.memory is not None:
         parts += [Text(""), *_peak_lines(subject, subject.memory)]
-    if (shown := plan.recommended or subject) is not None:
-        parts.append(_host_line(shown))
     if detailed and subject is not None and subject.curve is not None:
         parts += _top_lines(subject.curve)
+    if (shown := plan.recommended or subject) is not None:
+        parts.append(_host_line(shown))
     parts += _way_lines(plan, detailed=detailed)
     parts += [Text(line, style="dim") for line in small_print(plan)]
     parts += [Text(""), Text(_traced(plan), style="dim"), Text(plan.because, style="bold")]

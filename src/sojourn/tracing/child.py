@@ -6,7 +6,6 @@ torch and the standard library are changed in ways that nobody else should see.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import json
@@ -18,18 +17,19 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
 from sojourn.script.confine import confine_writes, end_with_parent
 from sojourn.script.source import ScriptSource, read_source
 from sojourn.tracing.failures import brief, explain
+from sojourn.tracing.processes import Processes
 from sojourn.tracing.request import Answer, Request, read_requests
 from sojourn.tracing.versions import is_tested
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps
@@ -50,7 +50,7 @@ def main() -> None:
     end_with_parent(signal.SIGKILL)
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    processes = _Processes(replies)
+    processes = Processes(replies, _answer)
     signal.signal(signal.SIGTERM, lambda *_: processes.end())
     for name in _IMPORTED_ONCE:
         importlib.import_module(f"sojourn.tracing.{name}")
@@ -61,64 +61,6 @@ def main() -> None:
         requests, workers = read_requests(Path(line.rstrip("\n")))
         replies.write(json.dumps(processes.answer(requests, workers)) + "\n")
         replies.flush()
-
-
-class _Processes:
-    """The processes that trace, each in a group of its own with whatever it starts.
-
-    Args:
-        replies: Where the server's answers go, which is none of theirs.
-    """
-
-    def __init__(self, replies: TextIO) -> None:
-        self._replies = replies
-        self._running: dict[int, int] = {}
-
-    def answer(self, requests: Sequence[Request], workers: int) -> list[int]:
-        """Split into a process for each request; returns their exit statuses."""
-        statuses = [0] * len(requests)
-        for number, request in enumerate(requests):
-            if len(self._running) == workers:
-                self._reap(statuses)
-            process = os.fork()
-            if process == 0:
-                self._become(request)
-            self._running[process] = number
-        while self._running:
-            self._reap(statuses)
-        return statuses
-
-    def end(self) -> NoReturn:
-        """End all of them, and the server."""
-        for process in self._running:
-            _end_group(process)
-        os._exit(0)
-
-    def _reap(self, statuses: list[int]) -> None:
-        process, status = os.wait()
-        number = self._running.pop(process, None)
-        if number is not None:
-            statuses[number] = os.waitstatus_to_exitcode(status)
-            _end_group(process)
-
-    def _become(self, request: Request) -> NoReturn:
-        """Go on as the process that answers a request."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.setpgid(0, 0)
-        end_with_parent(signal.SIGKILL)
-        self._replies.close()
-        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
-        os.dup2(sys.stdin.fileno(), 0)
-        with Path(request.output).open("ab") as output:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        os.chdir(request.folder)
-        _answer(request)
-
-
-def _end_group(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process, signal.SIGKILL)
 
 
 def _answer(request: Request) -> NoReturn:
