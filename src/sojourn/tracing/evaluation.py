@@ -100,11 +100,12 @@ class Evaluation:
 
         dataloader._BaseDataLoaderIter.__next__ = following  # type: ignore[method-assign,assignment]  # noqa: SLF001
 
-        apply = torch.autograd.Function.apply.__func__  # type: ignore[attr-defined]
+        # A classmethod up to torch 2.13, a method of C since; both are bound the same way.
+        apply = vars(torch.autograd.Function)["apply"]
 
         def applying(cls: Any, *args: Any, **kwargs: Any) -> Any:
             with self._recorder.inside_function():
-                return apply(cls, *args, **kwargs)
+                return apply.__get__(None, cls)(*args, **kwargs)
 
         torch.autograd.Function.apply = classmethod(applying)  # type: ignore[assignment,method-assign]
         after_import(
