@@ -39,7 +39,7 @@ def planned(*rows: RuntimeType, events: tuple[Event, ...] = (BLOCK,)) -> Plan:
         asked_capability=False,
         assumptions=(),
         events=events,
-        host=HostUse(before_bytes=GIB, is_cuda_build=True),
+        host=HostUse(before_bytes=GIB),
     )
     return make_plan(
         target="a.py",

@@ -141,11 +141,9 @@ class HostUse:
     """What in the traced process's memory is the script's own, in bytes.
 
     `before_bytes` was resident when the script began: the interpreter, torch and tracing.
-    `is_cuda_build` says whether that torch was one with CUDA.
     """
 
     before_bytes: int = 0
-    is_cuda_build: bool = False
     loaders: tuple[LoaderUse, ...] = ()
 
 

@@ -96,7 +96,6 @@ class HostWatch:
         """Return what was seen so far."""
         return HostUse(
             before_bytes=self._before_bytes,
-            is_cuda_build=bool(torch.version.cuda),
             loaders=tuple(
                 LoaderUse(
                     workers=seen.workers,
