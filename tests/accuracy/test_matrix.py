@@ -305,6 +305,20 @@ def test_a_loader_with_workers_gives_its_longest_batch_without_them() -> None:
     assert at_peak(trace)[Role.WORKSPACE] == 2 * 8_519_680 + scratch
 
 
+def test_cells_and_losses_without_shape_rules_are_traced_and_tensors_saved_on_the_host() -> None:
+    trace = traced("speech.py")
+    samples, steps, hidden, vocabulary, labels = 64, 40, 256, 33, 20
+    # The stacked states, and their log-probabilities, which the CTC loss keeps together with its
+    # forward variables: one for each label and for each gap.
+    scores = samples * steps * vocabulary * FLOAT
+    variables = samples * steps * (2 * labels + 1) * FLOAT
+    kept = at_end_of_forward(trace)[Role.ACTIVATIONS]
+    assert scores + variables <= kept < scores + variables + samples * steps * hidden
+    sizes = [e.size_bytes for e in trace.events if isinstance(e, Alloc)]
+    # What each cell keeps is on the host until its backward pass takes it back.
+    assert sizes.count(samples * 5 * hidden * FLOAT) == trace.steps * steps * 2
+
+
 def test_a_gan_s_two_nets_both_have_gradients_and_state() -> None:
     trace = traced("gan.py")
     generator = 128 * 512 + 512 + 512 * 1024 + 1024

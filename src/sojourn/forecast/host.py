@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 # Source: linux-blog.anracom.com, "Google Colab, RAM, VRAM and GPU usage limits - I".
 SYSTEM_BYTES = 1_400_000_000
 # Resident memory of a process of its own after two steps of a small model, with CUDA builds: from
-# 632 MiB (2.12.1) to 687 MiB (2.15.0), and 52 MiB more once cuDNN is loaded; the CPU build takes 347.
-# What the traced process had before the script is no measure: it shares most of it with others.
+# 632 MiB (2.12.1) to 687 MiB (2.15.0), and 52 MiB more once cuDNN is loaded; the CPU build takes
+# 347 MiB. What the traced process had before the script is no measure: it shares most of it with
+# others.
 _LIBRARIES = Range(low=632 * MIB, expected=687 * MIB, high=739 * MIB)
 # Not calibrated. Low: the first tensor on an RTX 3090, CUDA 11.8, kernels loaded as they are needed
 # (PyTorch issue 113326). High: the same, all loaded at once. Expected: the low figure, and 594 MiB

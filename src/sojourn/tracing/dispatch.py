@@ -24,7 +24,9 @@ from sojourn.errors import TraceError
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
 from sojourn.tracing.kernels import WHOLE
+from sojourn.tracing.recorder import storage_of
 from sojourn.tracing.scratch import scratch_bytes
+from sojourn.tracing.shape_rules import shape_rule
 from sojourn.tracing.unknown_sizes import largest_result
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class FakeCudaMode(TorchDispatchMode):
         has_fake = any(isinstance(value, FakeTensor) for value in flat)
         name = func._overloadpacket.__name__  # noqa: SLF001 - the name without its overload
         if not has_fake and not is_on_device(kwargs.get("device")):
+            if kwargs.get("pin_memory"):
+                kwargs = {**kwargs, "pin_memory": False}
             return self._unwritten.run(func, name, args, kwargs)
         if name in self._kernels:
             return self._kernels[name](*args, **kwargs)
@@ -186,6 +190,12 @@ class FakeCudaMode(TorchDispatchMode):
         if kwargs.get("generator") is not None:
             # A host generator cannot seed a device that isn't there; nothing is drawn anyway.
             kwargs = {**kwargs, "generator": None}
+        rule = shape_rule(name)
+        if rule is not None:
+            with self.fake:
+                result = rule(*args, **kwargs)
+            if result is not None:
+                return result
         largest = largest_result(name)
         if largest is not None:
             with self.fake:
@@ -205,7 +215,9 @@ class FakeCudaMode(TorchDispatchMode):
                 "known without one.",
                 remedy="Move that line to the CPU or out of the training loop, and plan again.",
             ) from error
-        except UnsupportedOperatorException as error:
+        except (UnsupportedOperatorException, NotImplementedError) as error:
+            if isinstance(error, NotImplementedError) and "'CUDA' backend" not in str(error):
+                raise
             raise TraceError(
                 f"The operator {func} has no shape rule in torch, so it cannot be traced.",
                 remedy="Use a built-in operator while planning, and plan again.",
@@ -233,10 +245,13 @@ class FakeCudaMode(TorchDispatchMode):
             and isinstance(source, torch.Tensor)
             and not isinstance(source, FakeTensor)
         )
-        role = Role.INPUTS if from_host else None
+        # What comes back from the host for a backward pass had been moved there from the device.
+        is_input = from_host and self._recorder.phase is not Phase.BACKWARD
+        role = Role.INPUTS if is_input else None
         for value in tree_flatten(output)[0]:
-            if isinstance(value, FakeTensor) and value.device.type == "cuda":
-                self._recorder.take(value.untyped_storage(), role=role)
+            storage = storage_of(value) if isinstance(value, FakeTensor) else None
+            if storage is not None and value.device.type == "cuda":
+                self._recorder.take(storage, role=role)
                 if value.dtype is torch.bfloat16:
                     self._recorder.note_bfloat16()
 

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.copies import install_copies
+from sojourn.tracing.ctc_loss import install_ctc_loss
 from sojourn.tracing.kernels import mark_parameters
 from sojourn.tracing.moves import ModuleMoves
 from sojourn.tracing.stand_ins import install_stand_ins
@@ -93,6 +94,7 @@ def install_hooks(
     moves = ModuleMoves(steps.known, lambda tensor: recorder.mark(tensor, Role.PARAMETERS))
     moves.install()
     install_copies(recorder)
+    install_ctc_loss()
     _hook_optimizers(recorder, steps, moves, evaluation)
     _hook_backward(recorder, steps)
     _hook_modules(recorder, loaders)

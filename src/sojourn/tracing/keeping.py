@@ -20,7 +20,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-import sojourn
 from sojourn.forecast.changes import Kept
 from sojourn.forecast.growth import WORTH_NAMING_BYTES
 from sojourn.forecast.trace import Alloc, Role
@@ -42,7 +41,7 @@ _CONTAINERS = (list, dict, deque)
 # Of a longer container the last ones are looked at: what is kept is put to the end.
 _MOST_ITEMS = 10_000
 # Frames of these are between the script and here.
-_OUR_FILES = (str(Path(sojourn.__file__).parent), str(Path(torch.__file__).parent))
+_OUR_FILES = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def storage_of(tensor: Any) -> Any:
+    """Return a tensor's storage; None where it has none of its own: sparse ones, and wrappers."""
+    try:
+        return tensor.untyped_storage()
+    except NotImplementedError:
+        return None
+
+
+def _key_of(tensor: Any) -> int:
+    """Return torch's own identity of a tensor's storage; one that nothing has if there is none."""
+    storage = storage_of(tensor)
+    return 0 if storage is None else storage._cdata  # noqa: SLF001
+
+
 def torch_records_graph() -> bool:
     """Whether torch records for a backward pass."""
     import torch
@@ -176,7 +190,7 @@ class Recorder:
     def mark(self, tensor: Any, role: Role) -> None:
         """Say what a tensor's storage is for; the last word counts, but parameters stay."""
         with self._lock:
-            known = self._blocks.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
+            known = self._blocks.get(_key_of(tensor))
             fixed = (Role.PARAMETERS, Role.WORKSPACE)
             if known is not None and self._roles.get(known[0]) not in fixed:
                 self._roles[known[0]] = role
@@ -184,7 +198,7 @@ class Recorder:
     def mark_like(self, tensor: Any, source: Any) -> None:
         """Say that a tensor is for what another one, whose copy it is, is for."""
         with self._lock:
-            known = self._blocks.get(source.untyped_storage()._cdata)  # noqa: SLF001
+            known = self._blocks.get(_key_of(source))
             role = self._roles.get(known[0]) if known is not None else None
         if role is not None:
             self.mark(tensor, role)
@@ -252,7 +266,7 @@ class Recorder:
     def block_of(self, tensor: Any) -> int | None:
         """Return the number of a tensor's block; None if it was not written down."""
         with self._lock:
-            known = self._blocks.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
+            known = self._blocks.get(_key_of(tensor))
             return None if known is None else known[0]
 
     def alive_between(self, first: int, last: int) -> list[Alloc]:
