@@ -76,8 +76,8 @@ def matmul(thread: int) -> Op:
 
 def convolution() -> Convolution:
     return Convolution(
-        kernel=Pass.FORWARD,
-        phase=Phase.FORWARD,
+        kernel=Pass.BACKWARD_WEIGHT,
+        phase=Phase.BACKWARD,
         line="train.py:2",
         input_shape=(64, 64, 56, 56),
         weight_shape=(64, 64, 3, 3),

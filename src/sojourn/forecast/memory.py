@@ -127,13 +127,13 @@ def verdict_of(reserved: Range, usable_bytes: float) -> Verdict:
 def _with_unseen(reserved_bytes: int, replay: _Replay, usable_bytes: int) -> float:
     """Add what may be unseen: to the allocated peak, since cached segments are given back at need.
 
-    Reserved memory may fill the card without harm; what counts there is whether the blocks in use,
-    and a little more, still find their place.
+    Reserved memory may fill the card without harm, and then does not grow; what counts there is
+    whether the blocks in use, and a little more, still find their place.
     """
     needed = replay.allocator.peak_allocated_bytes * (1 + _UNSEEN_HIGH)
     grown = reserved_bytes * (1 + _UNSEEN_HIGH)
     if reserved_bytes <= usable_bytes < grown:
-        return max(needed, float(reserved_bytes))
+        return max(needed, float(usable_bytes))
     return grown
 
 
