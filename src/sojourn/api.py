@@ -241,7 +241,8 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     """Return a data set to read from; fetches its manifest and nothing else.
 
     Args:
-        store: Where it is: `s3://BUCKET/PREFIX`, `file:///PATH` or a plain path.
+        store: Where it is: `s3://BUCKET/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a plain
+            path.
         revision: An earlier one; the newest if None.
 
     Raises:

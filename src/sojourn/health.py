@@ -18,6 +18,7 @@ import platformdirs
 import psutil
 
 from sojourn.catalog import load_catalog
+from sojourn.dataset.manifest import MANIFEST_KEY
 from sojourn.errors import CatalogError, SojournError, StoreError, UsageError
 from sojourn.stores.url import open_store
 from sojourn.tracing.versions import TESTED_RANGE, TESTED_TORCH, is_tested
@@ -248,13 +249,16 @@ def examine_s3_credentials(environment: Mapping[str, str]) -> Check:
 
 
 def examine_store(store_url: str) -> Check:
-    """Tell whether a store lets itself be listed."""
+    """Tell whether a store lets itself be listed; if it never does, whether it answers."""
     try:
         store = open_store(store_url)
-        first = next(iter(store.list()), None)
+        if store.capabilities.can_list:
+            holds_any = next(iter(store.list()), None) is not None
+        else:
+            holds_any = store.find(MANIFEST_KEY) is not None
     except SojournError as error:
         return _failed("store", error)
-    detail = f"{store.url} answers" + ("; it holds nothing yet" if first is None else "")
+    detail = f"{store.url} answers" + ("" if holds_any else "; it holds nothing yet")
     return Check(name="store", ok=True, detail=detail, exit_code=StoreError.exit_code)
 
 

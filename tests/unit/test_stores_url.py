@@ -17,9 +17,9 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "store" / "k").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "hf://datasets/a/b", "S4://b", "http://h/p"])
+@pytest.mark.parametrize("url", ["gs://bucket/x", "hf://datasets/a/b", "S4://b"])
 def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
-    with pytest.raises(StoreError, match="s3://BUCKET/PREFIX, file:///PATH, or a plain path"):
+    with pytest.raises(StoreError, match="s3://BUCKET/PREFIX, https://HOST/PATH"):
         open_store(url)
 
 
@@ -35,6 +35,13 @@ def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
         "s3:///x",
         "s3://a b/x",
         "s3://한/x",
+        "https:/host/x",
+        "https://",
+        "http:///x",
+        "https://h:0/x",
+        "https://h h/x",
+        "https://[h/x",
+        "https://h/a\\b",
     ],
 )
 def test_a_malformed_address_is_refused(url: str) -> None:
@@ -42,7 +49,20 @@ def test_a_malformed_address_is_refused(url: str) -> None:
         open_store(url)
 
 
-@pytest.mark.parametrize("url", ["s3://key:hush@bucket/x", "s3://hush@bucket", "s3://b:hush/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:hush@bucket/x",
+        "s3://hush@bucket",
+        "s3://b:hush/x",
+        "https://user:hush@host/x",
+        "https://hush@host",
+        "https://host:hush/x",
+        "https://host/x?sig=hush",
+        "https://host/x#hush",
+        "http://[hush@host/x",
+    ],
+)
 def test_credentials_in_an_address_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(url)
@@ -69,7 +89,13 @@ def test_a_folder_that_is_not_there_is_not_found_and_not_made(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("url", "name"),
-    [("s3://bucket", "bucket"), ("s3://bucket/a/leaks/", "leaks"), ("/mnt/usb/leaks", "leaks")],
+    [
+        ("s3://bucket", "bucket"),
+        ("s3://bucket/a/leaks/", "leaks"),
+        ("/mnt/usb/leaks", "leaks"),
+        ("https://host/a/leaks/", "leaks"),
+        ("HTTPS://host", "host"),
+    ],
 )
 def test_the_last_component_names_the_data_set(url: str, name: str) -> None:
     assert last_component(open_store(url)) == name

@@ -146,6 +146,9 @@ def _read_revision(store: Store, revision: str) -> Manifest:
 
 
 def _revisions(store: Store) -> list[str]:
+    if not store.capabilities.can_list:
+        # Those that the newest leads back to can be had without a listing.
+        return sorted(manifest.revision for manifest in _parents(store))
     keys = [entry.key for entry in store.list(REVISIONS_PREFIX)]
     names = [key.removeprefix(REVISIONS_PREFIX).removesuffix(".json") for key in keys]
     return sorted(name for name in names if is_revision(name))

@@ -31,11 +31,13 @@ class Capabilities:
     Attributes:
         max_object_bytes: The largest object it takes; None if it has no limit of its own.
         read_only: `put` and `delete` always refuse.
+        can_list: If False, `list` always refuses.
         local_folder: The folder of this machine that it keeps its objects in, if it does.
     """
 
     max_object_bytes: int | None = None
     read_only: bool = False
+    can_list: bool = True
     local_folder: Path | None = None
 
 

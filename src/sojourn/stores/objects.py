@@ -1,4 +1,4 @@
-"""Folders, memory and S3 as stores, through obstore. The only file that imports it."""
+"""Folders, memory, S3 and web servers as stores, through obstore. The only file that imports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, MemoryStore, S3Store
+from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
 from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
 from sojourn.localpath import check_reachable
@@ -26,6 +26,7 @@ from sojourn.stores.refusals import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from obstore.store import ClientConfig, RetryConfig
     from obstore.store import ObjectStore as Handle
 
     from sojourn.stores.base import Body
@@ -103,6 +104,7 @@ class ObjectStore:
     def put(self, key: str, body: Body) -> None:
         """Create or replace the object, in parts where it is large."""
         check_key(key)
+        self._check_writable()
         part_bytes = max(_PART_BYTES, body_size_bytes(body) // _S3_MAX_PARTS)
         try:
             obstore.put(
@@ -118,6 +120,11 @@ class ObjectStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
         check_prefix(prefix)
+        if not self.capabilities.can_list:
+            raise StoreError(
+                f"What {self.url} holds cannot be listed: a web server only gives what is named.",
+                remedy="Name what is wanted.",
+            )
         try:
             for batch in obstore.list(self._to_read(), prefix.rstrip("/") or None):
                 for entry in batch:
@@ -142,12 +149,20 @@ class ObjectStore:
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
         check_key(key)
+        self._check_writable()
         try:
             obstore.delete(self._to_read(), key)
         except _REFUSALS as error:
             deletion = self._error(error, verb="delete", key=key)
             if not isinstance(deletion, ObjectNotFoundError):
                 raise deletion from error
+
+    def _check_writable(self) -> None:
+        if self.capabilities.read_only:
+            raise StoreError(
+                f"{self.url} can only be read.",
+                remedy="Write to the place that the server serves from: a folder, or s3://.",
+            )
 
     def _error(self, error: Exception, *, verb: str, key: str) -> StoreError:
         if isinstance(error, StoreError):
@@ -252,26 +267,61 @@ def open_s3(
     )
 
 
+def open_http(url: str, *, silence_s: float = _SILENCE_S) -> ObjectStore:
+    """Return the store that a web server gives out below an address; it can only be read.
+
+    Args:
+        url: `http://` or `https://`, without credentials, query and fragment.
+        silence_s: After how many seconds without a byte the server is given up.
+
+    Raises:
+        StoreError: the address cannot be one.
+    """
+    url = url.rstrip("/")
+    try:
+        # An https:// address is not left for one in the clear, wherever the server sends to.
+        options = _client_options(allow_http=url.startswith("http://"), silence_s=silence_s)
+        handle = HTTPStore.from_url(url, client_options=options, retry_config=_retry_config())
+    except _REFUSALS as error:
+        raise refusal(str(error), doing=f"open {url}") from error
+    return ObjectStore(
+        to_read=lambda: handle,
+        to_write=lambda: handle,
+        url=url,
+        capabilities=Capabilities(read_only=True, can_list=False),
+    )
+
+
 def _s3_handle(bucket: str, prefix: str, *, allow_http: bool, silence_s: float) -> S3Store:
     return S3Store(
         bucket,
         prefix=prefix or None,
-        client_options={
-            "allow_http": allow_http,
-            "connect_timeout": _CONNECT,
-            "read_timeout": timedelta(seconds=silence_s),
-            "timeout": _WHOLE_REQUEST,
-        },
-        retry_config={
-            "max_retries": _RETRIES,
-            "retry_timeout": _RETRY_WINDOW,
-            "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=1),
-                "base": 2,
-            },
-        },
+        client_options=_client_options(allow_http=allow_http, silence_s=silence_s),
+        retry_config=_retry_config(),
     )
+
+
+def _client_options(*, allow_http: bool, silence_s: float) -> ClientConfig:
+    return {
+        "allow_http": allow_http,
+        # With HTTP/2 all requests would share one connection, and its speed.
+        "http1_only": True,
+        "connect_timeout": _CONNECT,
+        "read_timeout": timedelta(seconds=silence_s),
+        "timeout": _WHOLE_REQUEST,
+    }
+
+
+def _retry_config() -> RetryConfig:
+    return {
+        "max_retries": _RETRIES,
+        "retry_timeout": _RETRY_WINDOW,
+        "backoff": {
+            "init_backoff": timedelta(milliseconds=100),
+            "max_backoff": timedelta(seconds=1),
+            "base": 2,
+        },
+    }
 
 
 def _check_endpoint(endpoint: str) -> None:

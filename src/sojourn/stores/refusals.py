@@ -19,7 +19,7 @@ from sojourn.errors import (
 _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may use this bucket."
 _RIGHTS = "Ask the owner of the store for the right to read, list and write under this address."
 _REGION = "Set AWS_REGION to the region that the bucket is in."
-_AGAIN = "Check the network and AWS_ENDPOINT_URL, then run the command again."
+_AGAIN = "Check the network and the address (of S3: AWS_ENDPOINT_URL), then run it again."
 _SPACE = "Free some space there, or name another folder."
 
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
@@ -84,10 +84,29 @@ _TABLE = (
         _AGAIN,
     ),
     _row(r"status code: 40[13]", AccessDeniedError, "it denies access", _RIGHTS),
-    _row(r"status code: 404", ObjectNotFoundError, "there is no such object", "Check the address."),
+    _row(
+        r"status code: (404|410)",
+        ObjectNotFoundError,
+        "there is no such object",
+        "Check the address.",
+    ),
     _row(r"status code: (408|429|5\d\d)", StoreUnavailableError, "it is busy", _AGAIN),
     _row(
-        r"error sending request|HTTP error|timed out|error decoding response body|connection",
+        r"Range request not supported",
+        StoreError,
+        "the server gives whole files only, no parts of them",
+        "Serve it with nginx, Caddy or an object store: `python -m http.server` is not enough.",
+    ),
+    _row(
+        r"Content-Length Header missing",
+        StoreError,
+        "the server does not say how long it is",
+        "Let it send the files as they are, neither packed on the way nor in chunks.",
+    ),
+    _row(
+        # "Generic HTTP error" is only the name of the store that says what follows.
+        r"error sending request|(?<!Generic )HTTP error|timed out|error decoding response body"
+        r"|connection",
         StoreUnavailableError,
         "it cannot be reached",
         _AGAIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import StoreError
 from sojourn.localpath import local_path
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"(s3|file):", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(s3|file|https?):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KNOWN = "s3://BUCKET/PREFIX, file:///PATH, or a plain path"
+_KNOWN = "s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
 
 
 def open_store(url: str | Path) -> Store:
@@ -41,6 +41,8 @@ def open_store(url: str | Path) -> Store:
         return Retrying(_open_s3(rest))
     if scheme == "file":
         return Retrying(_open_file(rest))
+    if scheme in ("http", "https"):
+        return Retrying(_open_web(f"{scheme}://{rest}"))
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
@@ -86,3 +88,20 @@ def _open_s3(rest: str) -> Store:
     if prefix:
         check_key(prefix)
     return open_s3(bucket, prefix, environment=os.environ)
+
+
+def _open_web(url: str) -> Store:
+    from sojourn.stores.objects import open_http
+
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable or "?" in url or "#" in url or not url.isprintable() or "\\" in url:
+        # What stands there may be a secret, so it is not repeated.
+        raise StoreError(
+            "An https:// address holds a host and a path, no credentials and nothing after ? or #.",
+            remedy="Write https://HOST/PATH. What needs credentials is read through s3://.",
+        )
+    return open_http(url)

@@ -50,8 +50,8 @@ class RawAccess(Protocol):
         ...
 
 
-class StoreContract:
-    """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects)."""
+class ReadingContract:
+    """What also a store that can only be read must do. Fixtures: see `StoreContract`."""
 
     @pytest.fixture
     def store(self) -> Store:
@@ -67,6 +67,77 @@ class StoreContract:
         """Get, against raw access."""
         raw.write("a/b", b"bytes \x00\xff")
         assert store.get("a/b") == b"bytes \x00\xff"
+
+    def test_get_of_nothing_is_an_error(self, store: Store, raw: RawAccess) -> None:
+        """And says which object."""
+        raw.write("other", b"x")
+        with pytest.raises(ObjectNotFoundError, match="no/such"):
+            store.get("no/such")
+
+    def test_get_range_returns_a_part(self, store: Store, raw: RawAccess) -> None:
+        """Offset and size count bytes."""
+        raw.write("k", b"0123456789")
+        assert store.get_range("k", offset=0, size_bytes=3) == b"012"
+        assert store.get_range("k", offset=4, size_bytes=6) == b"456789"
+
+    def test_get_range_ends_where_the_object_does(self, store: Store, raw: RawAccess) -> None:
+        """Fewer bytes are no error of the store's."""
+        raw.write("k", b"0123456789")
+        assert store.get_range("k", offset=8, size_bytes=100) == b"89"
+        assert store.get_range("k", offset=10, size_bytes=1) == b""
+        assert store.get_range("k", offset=99, size_bytes=1) == b""
+        assert store.get_range("k", offset=3, size_bytes=0) == b""
+
+    def test_get_range_of_nothing_is_an_error(self, store: Store) -> None:
+        """And not an empty part."""
+        with pytest.raises(ObjectNotFoundError):
+            store.get_range("no/such", offset=0, size_bytes=1)
+
+    def test_find_tells_the_size(self, store: Store, raw: RawAccess) -> None:
+        """Or None."""
+        data = b"12345"
+        raw.write("a/k", data)
+        assert store.find("a/k") == len(data)
+        assert store.find("a/no") is None
+
+    def test_an_empty_object_is_found(self, store: Store, raw: RawAccess) -> None:
+        """No bytes are not nothing."""
+        raw.write("empty", b"")
+        assert store.get("empty") == b""
+        assert store.find("empty") == 0
+
+    @pytest.mark.parametrize("key", _ODD_KEYS)
+    def test_odd_keys_are_found(self, store: Store, raw: RawAccess, key: str) -> None:
+        """A key is looked for as it is, whatever the characters mean elsewhere."""
+        raw.write(key, key.encode())
+        assert store.get(key) == key.encode()
+        assert store.find(key) == len(key.encode())
+
+    @pytest.mark.parametrize("key", _NO_KEYS)
+    def test_what_is_no_key_is_refused_by_what_reads(self, store: Store, key: str) -> None:
+        """Nothing outside of the store can be named."""
+        for verb in (store.get, store.find):
+            with pytest.raises(StoreError, match="cannot name an object"):
+                verb(key)
+        with pytest.raises(StoreError, match="cannot name an object"):
+            store.get_range(key, offset=0, size_bytes=1)
+
+    def test_threads_may_read_at_once(self, store: Store, raw: RawAccess) -> None:
+        """Each gets what it asked for."""
+        for number in range(8):
+            raw.write(f"t/{number}", bytes([number]) * 1000)
+        begin = threading.Barrier(8)
+
+        def work(number: int) -> bytes:
+            begin.wait()
+            return store.get_range(f"t/{number}", offset=10, size_bytes=2)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(work, range(8))) == [bytes([n, n]) for n in range(8)]
+
+
+class StoreContract(ReadingContract):
+    """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects)."""
 
     def test_put_bytes_are_there(self, store: Store, raw: RawAccess) -> None:
         """Put, against raw access."""
@@ -105,37 +176,9 @@ class StoreContract:
             store.put("k", cast("BinaryIO", _FailingFile(20 * MIB)))
         assert raw.read("k") == b"old"
 
-    def test_get_of_nothing_is_an_error(self, store: Store) -> None:
-        """And says which object."""
-        store.put("other", b"x")
-        with pytest.raises(ObjectNotFoundError, match="no/such"):
-            store.get("no/such")
-
-    def test_get_range_returns_a_part(self, store: Store, raw: RawAccess) -> None:
-        """Offset and size count bytes."""
-        raw.write("k", b"0123456789")
-        assert store.get_range("k", offset=0, size_bytes=3) == b"012"
-        assert store.get_range("k", offset=4, size_bytes=6) == b"456789"
-
-    def test_get_range_ends_where_the_object_does(self, store: Store, raw: RawAccess) -> None:
-        """Fewer bytes are no error of the store's."""
-        raw.write("k", b"0123456789")
-        assert store.get_range("k", offset=8, size_bytes=100) == b"89"
-        assert store.get_range("k", offset=10, size_bytes=1) == b""
-        assert store.get_range("k", offset=99, size_bytes=1) == b""
-        assert store.get_range("k", offset=3, size_bytes=0) == b""
-
-    def test_get_range_of_nothing_is_an_error(self, store: Store) -> None:
-        """And not an empty part."""
-        with pytest.raises(ObjectNotFoundError):
-            store.get_range("no/such", offset=0, size_bytes=1)
-
-    def test_find_tells_the_size(self, store: Store, raw: RawAccess) -> None:
-        """Or None."""
-        data = b"12345"
-        raw.write("a/k", data)
-        assert store.find("a/k") == len(data)
-        assert store.find("a/no") is None
+    def test_a_folder_is_no_object(self, store: Store, raw: RawAccess) -> None:
+        """Even where the store keeps its objects in folders."""
+        raw.write("a/k", b"x")
         assert store.find("a") is None
 
     def test_list_names_all_below_a_prefix(self, store: Store, raw: RawAccess) -> None:

@@ -1,0 +1,89 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sojourn
+from sojourn.api import verify
+from sojourn.dataset.repository import load_manifest
+from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError, UsageError
+from sojourn.health import examine_store
+from sojourn.stores.url import open_store
+from sojourn.testing.web import Trouble, WebServer, running_web_server
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    (data / "a.csv").write_text("x,y\n1,2\n3,4\n")
+    (data / "sub" / "b.bin").write_bytes(bytes(range(256)) * 1000)
+    return data
+
+
+@pytest.fixture
+def server(served: Path, data: Path) -> Iterator[WebServer]:
+    sojourn.push(data, served, message="first")
+    with running_web_server(served) as server:
+        yield server
+
+
+def test_what_was_pushed_to_a_folder_is_pulled_read_and_verified_over_the_web(
+    server: WebServer, data: Path, tmp_path: Path
+) -> None:
+    report = sojourn.pull(server.url, tmp_path / "back")
+    assert report.files == 2
+    assert (tmp_path / "back/a.csv").read_bytes() == (data / "a.csv").read_bytes()
+    assert (tmp_path / "back/sub/b.bin").read_bytes() == (data / "sub/b.bin").read_bytes()
+    ds = sojourn.open(server.url)
+    assert ds.files() == ["a.csv", "sub/b.bin"]
+    assert [(name, len(table)) for name, table in ds.read_many("*.csv")] == [("a.csv", 2)]
+    assert not verify(server.url).problems
+
+
+def test_a_pull_of_what_is_there_is_one_request(server: WebServer, tmp_path: Path) -> None:
+    sojourn.pull(server.url, tmp_path / "back")
+    server.requests.clear()
+    sojourn.pull(server.url, tmp_path / "back")
+    assert [path for _, path, _ in server.requests] == ["/sojourn.json"]
+
+
+def test_a_push_there_is_refused_and_nothing_is_sent(server: WebServer, data: Path) -> None:
+    with pytest.raises(StoreError, match="can only be read"):
+        sojourn.push(data, server.url)
+    assert {method for method, _, _ in server.requests} <= {"GET"}
+
+
+def test_earlier_revisions_are_found_by_following_the_newest_back(
+    server: WebServer, data: Path, served: Path
+) -> None:
+    first = sojourn.open(server.url).revision
+    (data / "a.csv").write_text("x,y\n5,6\n")
+    second = sojourn.push(data, served, message="second").revision
+    assert second != first
+    assert load_manifest(open_store(server.url), revision=first[:5]).revision == first
+    with pytest.raises(UsageError, match="no revision") as caught:
+        load_manifest(open_store(server.url), revision="0123456789abcdef")
+    assert first in caught.value.remedy
+    assert second in caught.value.remedy
+
+
+def test_where_there_is_no_data_set_that_is_said(server: WebServer) -> None:
+    with pytest.raises(ObjectNotFoundError, match="There is no data set"):
+        sojourn.open(f"{server.url}/elsewhere")
+    server.troubles = [Trouble(status=403)]
+    with pytest.raises(AccessDeniedError):
+        sojourn.open(server.url)
+
+
+def test_the_doctor_asks_for_the_manifest_where_nothing_can_be_listed(server: WebServer) -> None:
+    assert examine_store(server.url).ok
+    assert "holds nothing" not in examine_store(server.url).detail
+    assert "holds nothing" in examine_store(f"{server.url}/elsewhere").detail
+    server.troubles = [Trouble(status=403)]
+    assert not examine_store(server.url).ok
