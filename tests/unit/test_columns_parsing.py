@@ -52,7 +52,7 @@ def _kinds(parsed: Parsed) -> list[tuple[str, int]]:
     ("data", "kinds"),
     [
         (b"a\n0\n-1\n12\n", [("integer", 0)]),
-        (b"a\n-9223372036854775808\n9223372036854775807\n", [("integer", 0)]),
+        (b"a\n-9223372036854775807\n9223372036854775807\n", [("integer", 0)]),
         (b"a,b\n1,0.50\n2,-12.25\n", [("integer", 0), ("decimal", 2)]),
         (b"a,b\n1,-0.00\n2,0.00\n", [("integer", 0), ("decimal", 2)]),
         (b"a,b\n,1\n2,\n", [("integer", 0), ("integer", 0)]),
@@ -116,6 +116,7 @@ def test_delimiters(delimiter: str) -> None:
         b"a\n+1\n",
         b"a\n1 \n",
         b"a\n9223372036854775808\n",
+        b"a\n-9223372036854775808\n",
         b"a\n1.5\n1.25\n",
         b"a\n01.5\n",
         b"a\n.5\n",

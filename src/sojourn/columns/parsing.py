@@ -239,9 +239,12 @@ def _scaled(array: pa.Array, decimals: int) -> pa.Array | None:
     return _integers(scaled.astype(np.int64), missing)
 
 
-def _integers(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> pa.Array:
+def _integers(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> pa.Array | None:
     if missing is not None:
         values = np.where(missing, 0, values)
+    # What pandas 2 takes for missing where another value of the column is.
+    if values.min() == np.iinfo(np.int64).min:
+        return None
     fits = np.iinfo(np.int32)
     if fits.min <= values.min() and values.max() <= fits.max:
         values = values.astype(np.int32)
