@@ -11,32 +11,22 @@ does that. It is no file on a disk here, only its bytes.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sojourn.columns.formatting import check_types
+from sojourn.columns.messages import read_strips
 from sojourn.columns.placing import MAX_ROWS, PROBE_ROWS, Placement, Strip, run_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sojourn.columns.layout import Column, Layout
+    from sojourn.columns.layout import Layout
     from sojourn.columns.parsing import Parsed
 
 TARGET_BYTES = 16 << 20
-
-_MAGIC = b"ARROW1\0\0"
-_ITEM_TYPES = {
-    "integer": (pa.int32(), pa.int64()),
-    "decimal": (pa.int32(), pa.int64()),
-    "text": (pa.string(),),
-    "boolean": (pa.bool_(),),
-}
-# Fields of the tables of Arrow's format. Source:
-# https://github.com/apache/arrow/blob/main/format/Message.fbs
-_MESSAGE_HEADER, _BATCH_COMPRESSION = 2, 3
 
 
 class SegmentWriter:
@@ -71,7 +61,8 @@ class SegmentWriter:
         new_bytes = sum(values.nbytes for values in lacking)
         new_rows = max(map(len, lacking))
         is_full = self._bytes + new_bytes > self._target_bytes or self._rows + new_rows > MAX_ROWS
-        if self._rows and is_full:
+        # What is there already is always taken, and so is whatever comes first.
+        if is_full and new_rows and self._rows:
             return None
         self._bytes += new_bytes
         self._rows += new_rows
@@ -124,11 +115,11 @@ class Segment:
         Raises:
             ValueError: the segment has no such rows.
         """
+        # Counted before anything is repeated so often: a placement may claim any number.
+        count = sum(count for count, _ in placement.starts)
+        if count != len(self._strips):
+            raise ValueError(f"A table of {count} columns is in a segment of {len(self._strips)}.")
         starts = [start for count, start in placement.starts for _ in range(count)]
-        if len(starts) != len(self._strips):
-            raise ValueError(
-                f"A table of {len(starts)} columns is in no segment of {len(self._strips)}."
-            )
         for start, strip in zip(starts, self._strips, strict=True):
             if start < 0 or placement.rows < 0 or start + placement.rows > len(strip):
                 raise ValueError(
@@ -152,67 +143,14 @@ def load_segment(data: bytes, layout: Layout) -> Segment:
         ValueError: it is damaged, or of another layout.
     """
     try:
-        return Segment(_strips(data, layout))
-    except (pa.ArrowException, OSError, StopIteration, MemoryError, struct.error) as error:
-        raise ValueError(f"A segment cannot be read: {error}") from error
-
-
-def _strips(data: bytes, layout: Layout) -> list[pa.Array]:
-    if not data.startswith(_MAGIC):
-        raise ValueError("A segment is no Arrow file.")
-    # Between its magic and its footer such a file is a stream. To read that shows each message
-    # before anything in it is believed.
-    stream = pa.ipc.MessageReader.open_stream(pa.py_buffer(data).slice(len(_MAGIC)))
-    schema = pa.ipc.read_schema(stream.read_next_message())
-    if schema.names != [column.name for column in layout.columns]:
+        strips = read_strips(data)
+    except ValueError as error:
+        raise ValueError(f"A segment cannot be read: {error}.") from error
+    if [name for name, _ in strips] != [column.name for column in layout.columns]:
         raise ValueError("A segment has other columns than its tables.")
-    for column, field in zip(layout.columns, schema, strict=True):
-        if not _is_strip_type(field.type, column):
-            raise ValueError(f"{column.name!r} is {column.kind}, and {field.type} in its segment.")
-    message = stream.read_next_message()
-    if message.type != "record batch" or _is_compressed(message.metadata):
-        raise ValueError("A segment has no uncompressed rows.")
-    batch = pa.ipc.read_record_batch(message, schema)
-    batch.validate(full=True)
-    if batch.num_rows != 1:
-        raise ValueError(f"A segment has {batch.num_rows} rows instead of one.")
-    columns = zip(layout.columns, batch.columns, strict=True)
-    return [_values_of(column, lists) for column, lists in columns]
-
-
-def _is_strip_type(type_: pa.DataType, column: Column) -> bool:
-    return pa.types.is_list(type_) and type_.value_type in _ITEM_TYPES[column.kind]
-
-
-def _values_of(column: Column, lists: pa.ListArray) -> pa.Array:
-    values = lists.flatten()
-    if lists.null_count or (values.null_count and column.kind in ("text", "boolean")):
-        raise ValueError(f"{column.name!r} lacks values in its segment.")
-    return values
-
-
-def _is_compressed(metadata: pa.Buffer) -> bool:
-    """Tell whether a record batch says that its buffers are compressed.
-
-    Arrow would allocate whatever such a buffer claims to become. It offers no way to ask, so this
-    follows the offsets itself. Source: https://flatbuffers.dev/internals/
-    """
-    raw = memoryview(metadata)
-    message = struct.unpack_from("<I", raw, 0)[0]
-    header = _find_field(raw, message, _MESSAGE_HEADER)
-    if header is None:
-        return False
-    batch = header + struct.unpack_from("<I", raw, header)[0]
-    return _find_field(raw, batch, _BATCH_COMPRESSION) is not None
-
-
-def _find_field(raw: memoryview, table: int, field: int) -> int | None:
-    vtable = table - struct.unpack_from("<i", raw, table)[0]
-    entry = 4 + 2 * field
-    if vtable < 0 or entry + 2 > struct.unpack_from("<H", raw, vtable)[0]:
-        return None
-    offset = struct.unpack_from("<H", raw, vtable + entry)[0]
-    return table + offset if offset else None
+    values = [values for _, values in strips]
+    check_types(layout, values)
+    return Segment(values)
 
 
 def _list_of(values: pa.Array) -> pa.ListArray:
