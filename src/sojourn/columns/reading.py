@@ -5,6 +5,7 @@ pandas is imported only where one of its tables is asked for. Nothing is parsed.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from sojourn.columns.layout import Column, Layout
 
-_MISSING_WORDS = pa.array(MISSING_WORDS)
 _LONGEST_MISSING_WORD = max(map(len, MISSING_WORDS))
 
 
@@ -165,5 +165,11 @@ def _without_missing_words(array: pa.StringArray) -> pa.StringArray:
     # Most columns have not even a word as short as these.
     if not len(array) or pc.min(pc.binary_length(array)).as_py() > _LONGEST_MISSING_WORD:
         return array
-    missing = pc.is_in(array, value_set=_MISSING_WORDS)
+    missing = pc.is_in(array, value_set=_missing_words())
     return pc.if_else(missing, None, array) if pc.any(missing).as_py() else array
+
+
+@cache
+def _missing_words() -> pa.StringArray:
+    # Made where it is first needed: pyarrow imports pandas, if there is one, to make any array.
+    return pa.array(MISSING_WORDS)
