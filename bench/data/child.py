@@ -6,7 +6,7 @@
     python bench/data/child.py kagglehub ZIP_URL      Kaggle's own client, of a stand-in for Kaggle
     python bench/data/child.py memcpy | disk FILE     the machine's limits, in bytes a second
 
-Tables are made and let go: all of them at once would not fit into a notebook's memory. Each is
+Tables are made and let go, as all of them at once might not fit into a notebook's memory. Each is
 summed up on the way, so that two readers can be compared.
 """
 

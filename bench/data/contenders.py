@@ -138,7 +138,7 @@ def _sojourn(run: Run, store: Path) -> None:
     with _from_nothing(run):
         run.take("sojourn: push", *_SOJOURN, "push", run.data.folder, store, "--json", "--quiet")
     before = _shards(store)
-    run.facts["store_bytes"] = sum(path.stat().st_size for path in store.rglob("*.*"))
+    run.facts["store_bytes"] = _stored_bytes(store)
     run.facts["shards"] = len(before)
     if run.data.tables:
         _sojourn_tables(run, store)
@@ -153,6 +153,7 @@ def _sojourn(run: Run, store: Path) -> None:
             run.take("sojourn: pull a change", *pull)
             asked = {request.path for request in run.link.since(mark)}
             check_same_tree(run.data.folder, work / "files", contents=True)
+    run.facts["change_sent_bytes"] = _stored_bytes(store) - run.facts["store_bytes"]
     run.facts["shards_sent"] = len(_shards(store) - before)
     run.facts["shards_fetched"] = sum(not _is_small(Path(path)) for path in asked)
 
@@ -168,7 +169,11 @@ def _sojourn_tables(run: Run, store: Path) -> None:
 
 
 def _shards(store: Path) -> set[str]:
-    return {path.name for path in store.rglob("*.*") if path.is_file() and not _is_small(path)}
+    return {path.name for path in store.rglob("*") if path.is_file() and not _is_small(path)}
+
+
+def _stored_bytes(store: Path) -> int:
+    return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
 
 
 def _is_small(path: Path) -> bool:

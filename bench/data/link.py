@@ -110,7 +110,8 @@ def running_link(root: Path, folder: Path) -> Iterator[Link]:
             chunk=_CHUNK,
         )
     )
-    command = [_nginx() or "nginx", "-p", folder, "-e", "error.log", "-c", folder / "nginx.conf"]
+    config = str(folder / "nginx.conf")
+    command = [_nginx() or "nginx", "-p", str(folder), "-e", "error.log", "-c", config]
     with subprocess.Popen(command) as process:
         try:
             _wait_for(port, process)

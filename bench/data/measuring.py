@@ -79,7 +79,11 @@ def measure(
             stdout=output,
             stderr=errors,
         )
-        peak_bytes, finished = _watch(process, began_s=began_s, limit_s=limit_s)
+        try:
+            peak_bytes, finished = _watch(process, began_s=began_s, limit_s=limit_s)
+        except BaseException:
+            process.kill()
+            raise
         seconds = time.perf_counter() - began_s
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -137,7 +137,8 @@ def _set_rows(run: Run, limits: Limits) -> list[str]:
     sizes = (
         f"{facts['files']:,} files, {_mb(facts['raw_bytes'])} MB; as one zip "
         f"{_mb(facts['zip_bytes'])} MB; in the store {_mb(facts['store_bytes'])} MB, "
-        f"{facts['shards']} shards."
+        f"{facts['shards']} shards. One file changed: {_mb(facts['change_sent_bytes'])} MB sent in "
+        f"{facts['shards_sent']} shards, of which a pull fetched {facts['shards_fetched']}."
     )
     lines = [
         f"## `{run.data.name}`",

@@ -81,7 +81,7 @@ def make(name: Name, *, quick: bool) -> DataSet:
 
 def _make_windows(folder: Path, *, quick: bool) -> None:
     size = "small" if quick else "full"
-    command = [sys.executable, _MAKE_WINDOWS, "--size", size, "--out", folder]
+    command = [sys.executable, str(_MAKE_WINDOWS), "--size", size, "--out", str(folder)]
     subprocess.run(command, check=True, cwd=_MAKE_WINDOWS.parent)
     folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)  # its record of how it was made
 

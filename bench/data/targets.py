@@ -88,7 +88,7 @@ def _pull_share(run: Run, _: Limits) -> float:
 
 
 def _pack_rate(run: Run, _: Limits) -> float:
-    return run.facts["raw_bytes"] / run.steps["sojourn: push"].cpu_s / 1e6
+    return float(run.facts["raw_bytes"]) / run.steps["sojourn: push"].cpu_s / 1e6
 
 
 def _peak(name: str) -> Callable[[Run, Limits], float]:
@@ -104,15 +104,15 @@ def _again_seconds(run: Run, _: Limits) -> float:
 
 
 def _fact(name: str) -> Callable[[Run, Limits], float]:
-    return lambda run, _: run.facts[name]
+    return lambda run, _: float(run.facts[name])
 
 
 def _first_table(run: Run, _: Limits) -> float:
-    return run.steps["sojourn: one table"].said["first_s"] * 1e3
+    return float(run.steps["sojourn: one table"].said["first_s"]) * 1e3
 
 
 def _next_table(run: Run, _: Limits) -> float:
-    return run.steps["sojourn: one table"].said["again_s"] * 1e3
+    return float(run.steps["sojourn: one table"].said["again_s"]) * 1e3
 
 
 def _target(
