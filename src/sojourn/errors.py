@@ -2,7 +2,9 @@
 
     SojournError
     ├── UsageError           2   the command or call was wrong
-    │   └── MissingPackageError      an optional package is not installed
+    │   ├── MissingPackageError      an optional package is not installed
+    │   ├── NoSuchFileError          a data set has no such file (also a FileNotFoundError)
+    │   └── ReadOnlyError            what is only read was to be written (also a PermissionError)
     ├── CatalogError         3   the tables of accelerators and runtime types
     ├── TraceError           4   the script could not be traced
     │   └── TraceTimeoutError        it took longer than it was given
@@ -19,7 +21,8 @@ The number is the exit status of the command line. An error that is none of thes
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 class SojournError(Exception):
@@ -42,6 +45,10 @@ class SojournError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from `args`, which lack the remedy: a pool's worker would hang.
+        return partial(type(self), self.message, remedy=self.remedy), ()
+
 
 class UsageError(SojournError):
     """The command or call cannot be meant as it stands."""
@@ -54,6 +61,18 @@ class MissingPackageError(UsageError):
     """Something asked for needs a package that is not installed."""
 
     code = "missing_package"
+
+
+class NoSuchFileError(UsageError, FileNotFoundError):
+    """A data set, or an archive in it, has no file of that name."""
+
+    code = "no_such_file"
+
+
+class ReadOnlyError(UsageError, PermissionError):
+    """Something that is only read was to be written to."""
+
+    code = "read_only"
 
 
 class CatalogError(SojournError):

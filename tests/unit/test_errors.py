@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 
 import pytest
@@ -10,8 +11,10 @@ from sojourn.errors import (
     CatalogError,
     IntegrityError,
     MissingPackageError,
+    NoSuchFileError,
     NothingFitsError,
     ObjectNotFoundError,
+    ReadOnlyError,
     RunError,
     SojournError,
     StoreError,
@@ -35,6 +38,8 @@ def every_error() -> list[type[SojournError]]:
     [
         (UsageError, 2),
         (MissingPackageError, 2),
+        (NoSuchFileError, 2),
+        (ReadOnlyError, 2),
         (CatalogError, 3),
         (TraceError, 4),
         (TraceTimeoutError, 4),
@@ -80,6 +85,8 @@ def test_only_an_unavailable_store_is_worth_another_try() -> None:
 @pytest.mark.parametrize(
     ("error", "built_in"),
     [
+        (NoSuchFileError, FileNotFoundError),
+        (ReadOnlyError, PermissionError),
         (ObjectNotFoundError, FileNotFoundError),
         (AccessDeniedError, PermissionError),
         (StoreUnavailableError, ConnectionError),
@@ -91,5 +98,13 @@ def test_leaf_is_caught_as_the_built_in_that_people_expect(
     with pytest.raises(built_in) as caught:
         raise error("No.", remedy="Mend it.")
 
-    assert isinstance(caught.value, StoreError)
+    assert isinstance(caught.value, SojournError)
     assert str(caught.value) == "No. Mend it."
+
+
+@pytest.mark.parametrize("error", every_error())
+def test_an_error_survives_the_way_from_another_process(error: type[SojournError]) -> None:
+    back = pickle.loads(pickle.dumps(error("No.", remedy="Mend it.")))
+
+    assert type(back) is error
+    assert str(back) == "No. Mend it."

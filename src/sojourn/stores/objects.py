@@ -52,6 +52,14 @@ _RETRIES = 2
 # Shorter than _SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
 _RETRY_WINDOW = timedelta(seconds=5)
 
+# obstore's threads are those of the process that imports it.
+_HOME_PROCESS = os.getpid()
+
+
+def was_forked() -> bool:
+    """Tell whether this process was forked from one with obstore, which would never answer here."""
+    return os.getpid() != _HOME_PROCESS
+
 
 class ObjectStore:
     """A store over one obstore handle."""

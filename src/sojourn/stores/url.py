@@ -25,24 +25,26 @@ _KNOWN = "s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
 def open_store(url: str | Path) -> Store:
     """Return the store at an address; transient failures are tried again.
 
-    Nothing is contacted or made yet. Credentials come from where the store's own tools look.
+    It is read in forked processes, too. Nothing is contacted or made yet. Credentials come from
+    where the store's own tools look.
 
     Raises:
         StoreError: the address is of no known kind, or malformed.
     """
+    from sojourn.stores.forking import ForkSafe
     from sojourn.stores.retrying import Retrying
 
     url = os.fspath(url)
     address = _ADDRESS.fullmatch(url)
     if address is None:
-        return Retrying(_open_path(url))
+        return Retrying(ForkSafe(_open_path(url)))
     scheme, rest = address[1].lower(), address[2]
     if scheme == "s3":
-        return Retrying(_open_s3(rest))
+        return Retrying(ForkSafe(_open_s3(rest)))
     if scheme == "file":
-        return Retrying(_open_file(rest))
+        return Retrying(ForkSafe(_open_file(rest)))
     if scheme in ("http", "https"):
-        return Retrying(_open_web(f"{scheme}://{rest}"))
+        return Retrying(ForkSafe(_open_web(f"{scheme}://{rest}")))
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
