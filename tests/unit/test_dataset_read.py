@@ -12,7 +12,7 @@ import pytest
 
 import sojourn
 from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.formats import Library, _module
+from sojourn.dataset.formats import Library, package
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
@@ -255,7 +255,7 @@ def test_arguments_that_do_not_fit_a_file_name_it(dataset: Dataset) -> None:
 
 def test_a_library_that_is_missing_says_how_to_get_it() -> None:
     with pytest.raises(MissingPackageError, match=r"pip install 'sojourn\[pandas\]'"):
-        _module("no_such_library", install="'sojourn[pandas]'")
+        package("no_such_library", install="'sojourn[pandas]'")
 
 
 def test_many_come_in_order(dataset: Dataset, folder: Path) -> None:

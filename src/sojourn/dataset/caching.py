@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FrameCache:
-    """Decoded frames by use; may be used from several threads at once.
+    """Decoded frames by use; may be used from several threads at once, and in forked processes.
 
     Args:
         source: Where frames come from.
@@ -20,9 +21,12 @@ class FrameCache:
 
     def __init__(self, source: FrameSource, *, keep: int) -> None:
         self._source = source
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._frames: dict[FrameId, Future[bytes]] = {}
+        self.keep = keep
+        self._forget()
+
+    def keep_at_least(self, count: int) -> None:
+        """Hold so many frames from now on, if it were fewer."""
+        self.keep = max(self.keep, count)
 
     def raw(self, frame_id: FrameId) -> bytes:
         """Return a decoded frame, fetching it unless it is here or on its way.
@@ -30,16 +34,24 @@ class FrameCache:
         Raises:
             IntegrityError: the store holds something else than the manifest says.
         """
+        if self._process != os.getpid():
+            self._forget()
         with self._lock:
             future = self._frames.pop(frame_id, None)
             is_new = future is None
             future = future or Future()
             self._frames[frame_id] = future  # the newest is last
-            while len(self._frames) > self._keep:
+            while len(self._frames) > self.keep:
                 del self._frames[next(iter(self._frames))]
         if is_new:
             self._fill(frame_id, future)
         return future.result()
+
+    def _forget(self) -> None:
+        # In a forked process nobody brings what was on its way, nor releases the lock.
+        self._lock = threading.Lock()
+        self._frames: dict[FrameId, Future[bytes]] = {}
+        self._process = os.getpid()
 
     def _fill(self, frame_id: FrameId, future: Future[bytes]) -> None:
         try:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 
+from sojourn.dataset.archives import ArchiveShelf
 from sojourn.dataset.caching import FrameCache
 from sojourn.dataset.formats import parse_table
-from sojourn.dataset.frames import FrameSource, Layout, check_digest
+from sojourn.dataset.frames import FrameSource, Layout, check_digest, check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
+from sojourn.dataset.opening import BufferedFile, MemberFile, check_mode
 from sojourn.dataset.pull import PullReport, pull_manifest
-from sojourn.errors import UsageError
+from sojourn.errors import NoSuchFileError, UsageError
 from sojourn.localpath import local_path
 from sojourn.progress import NoProgress
+from sojourn.stores.url import open_store
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from sojourn.dataset.formats import Library
-    from sojourn.dataset.frames import FrameId
+    from sojourn.dataset.frames import FrameId, Piece
     from sojourn.dataset.manifest import Manifest, Member
+    from sojourn.dataset.opening import Mode
+    from sojourn.dataset.torch_data import TorchMembers
     from sojourn.progress import Progress
     from sojourn.stores.base import Store
 
@@ -39,8 +46,11 @@ class Dataset:
     """One revision of a data set. Get one with `sojourn.open(address)`.
 
     Names are paths relative to the folder that was pushed. In globs `*` stays within a folder and
-    `**` crosses folders. A link to a file is read as that file. Everything that is returned has
-    been checked against its digest.
+    `**` crosses folders. A link to a file is read as that file. `archive.zip!inner/name` is a file
+    in an archive. What is read whole has been checked against its digest.
+
+    May be read in several threads at once and in forked processes, and pickled: the other process
+    opens the store by its address.
     """
 
     def __init__(self, manifest: Manifest, store: Store) -> None:
@@ -50,6 +60,7 @@ class Dataset:
         self._frames = FrameCache(FrameSource(store, manifest, self._layout), keep=_FRAMES_KEPT)
         self._links = {m.path: m.target for m in manifest.members if m.target is not None}
         self._files = _files_by_name(manifest, self._links)
+        self._archives = ArchiveShelf(self._open)
 
     @property
     def url(self) -> str:
@@ -81,6 +92,26 @@ class Dataset:
         chosen = set(select(paths, () if glob is None else (glob,)))
         return tuple(member for member in self.manifest.members if member.path in chosen)
 
+    def member(self, name: str) -> Member:
+        """Return the record of a file: of the one that it leads to, if it is a link.
+
+        Raises:
+            UsageError: there is no such file, or it is a link that leads to none.
+        """
+        member = self._files.get(name)
+        if member is None and name in self._links:
+            raise UsageError(
+                f"{name!r} in {self.url} is a link to {self._links[name]!r}, which is no file of "
+                "the data set.",
+                remedy="If that is a folder, name the files in it: `sojourn ls` lists them. "
+                "If nothing is there, mend the link and push again.",
+            )
+        if member is None:
+            raise NoSuchFileError(
+                f"There is no file {name!r} in {self.url}.", remedy=near(name, list(self._files))
+            )
+        return member
+
     def read_bytes(self, name: str) -> bytes:
         """Return a file's bytes.
 
@@ -88,8 +119,11 @@ class Dataset:
             UsageError: there is no such file, or it is a link that leads to none.
             IntegrityError: the store holds something else than was pushed.
         """
-        member = self._member(name)
-        parts = list(self._layout.pieces(member))
+        inside = self._archives.find(name, self._files)
+        if inside:
+            return inside[0].read_bytes(inside[1])
+        member = self.member(name)
+        parts = self._pieces(member) or ()
         frame_ids = [frame_id for frame_id, _ in parts]
         content = bytearray()
         with ThreadPoolExecutor(_REQUESTS, "read") as pool:
@@ -102,16 +136,62 @@ class Dataset:
         check_digest(self._store, self.manifest, member, data)
         return data
 
+    @overload
+    def open(self, name: str, mode: Literal["rb"] = "rb") -> BinaryIO: ...
+
+    @overload
+    def open(
+        self,
+        name: str,
+        mode: Literal["r", "rt"],
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+    ) -> TextIO: ...
+
+    def open(
+        self,
+        name: str,
+        mode: Mode = "rb",
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+    ) -> BinaryIO | TextIO:
+        """Open a file to read from any place in it; fetches the frames that are read, no others.
+
+        Each frame's checksum is checked; the file's digest only if all of it is read, from its
+        start to its end.
+
+        Args:
+            name: The file.
+            mode: "rb" for bytes, "r" for text.
+            encoding: Of text.
+            errors: What becomes of bytes that are no text, as for the built-in `open`.
+            newline: What ends a line of text, as for the built-in `open`.
+
+        Raises:
+            UsageError: there is no such file, or the mode is none that reads.
+            IntegrityError: from the file's methods: the store holds something else than was pushed.
+        """
+        check_mode(mode)
+        file = self._open(name)
+        if mode == "rb":
+            return file
+        return io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=newline)
+
     def read(self, name: str, as_: Library = "pandas", **arguments: Any) -> Any:
         """Return a file as a table.
 
         A CSV or TSV gives what `pandas.read_csv(file, float_precision="round_trip")` gives.
-        Parquet and JSON lines are read as well.
+        Parquet, JSON lines and Excel are read as well.
 
         Args:
             name: The file.
             as_: "pandas", "polars" or "arrow".
-            **arguments: For the library's own reader of that kind of file.
+            **arguments: For the library's own reader of that kind of file; for Excel's that of
+                pandas, whose `sheet_name` is the first one's unless given.
 
         Raises:
             UsageError: there is no such file, it is no table, or the library cannot read it.
@@ -119,6 +199,69 @@ class Dataset:
             IntegrityError: the store holds something else than was pushed.
         """
         return parse_table(name, self.read_bytes(name), library=as_, arguments=arguments)
+
+    def load(self, name: str, **arguments: Any) -> Any:
+        """Return a file as what its ending says that it is.
+
+        | ending | what it becomes |
+        |---|---|
+        | jpg, jpeg, png, gif, bmp, webp | `PIL.Image.Image` |
+        | mp4, avi, mov, mkv | a `Video`, which iterates over its frames and fetches as it goes |
+        | mp3, wav, flac, ogg | samples, numpy (time,) or (time, channel), and their rate in Hz |
+        | pdf | `pypdf.PdfReader` |
+        | txt, md, log; json | text; what is in it |
+        | npy; npz | a numpy array; a dict of them |
+        | zip, tar and tar.gz, tar.bz2, tar.xz | an `Archive` |
+        | tables, xlsx, xls and ods among them | as of `read` |
+
+        Args:
+            name: The file.
+            **arguments: For the package that decodes it; `encoding` for text.
+
+        Raises:
+            UsageError: there is no such file, its ending says nothing, or it is damaged.
+            MissingPackageError: the package that decodes it is not installed.
+            IntegrityError: the store holds something else than was pushed.
+        """
+        from sojourn.dataset.readers import load_file
+
+        return load_file(self, name, arguments)
+
+    def as_torch(
+        self,
+        glob: str = "**",
+        *,
+        transform: Callable[[Any], Any] | None = None,
+        labels: Callable[[str], Any] | None = None,
+        decode: bool = True,
+    ) -> TorchMembers:
+        """Return the files that a glob names as a data set for torch's DataLoader.
+
+        Its items are pairs of sample and label. Workers read the store by themselves; give the
+        loader a `sojourn.dataset.torch_data.FrameShuffle` in place of `shuffle=True`, which would
+        fetch a frame for nearly every file.
+
+        Args:
+            glob: Which files.
+            transform: What is done to each sample. With workers that are spawned, a function at
+                the top of a module.
+            labels: Returns the label for a name; None: the index of the folder that the file is
+                in, among all such folders, as `classes` lists them.
+            decode: Samples are what `load` returns, pictures as RGB; else bytes.
+
+        Raises:
+            UsageError: the glob names nothing.
+            MissingPackageError: torch is not installed.
+        """
+        from sojourn.dataset.torch_data import torch_members
+
+        return torch_members(
+            self,
+            select(list(self._files), (glob,)),
+            transform=transform,
+            labels=labels,
+            decode=decode,
+        )
 
     def read_many(
         self, glob: str, as_: Library = "pandas", **arguments: Any
@@ -176,20 +319,48 @@ class Dataset:
         size = format_bytes(self.manifest.raw_bytes)
         return f"<Dataset {self.url} {self.revision}: {len(self.manifest.files)} files, {size}>"
 
-    def _member(self, name: str) -> Member:
-        member = self._files.get(name)
-        if member is None and name in self._links:
-            raise UsageError(
-                f"{name!r} in {self.url} is a link to {self._links[name]!r}, which is no file of "
-                "the data set.",
-                remedy="If that is a folder, name the files in it: `sojourn ls` lists them. "
-                "If nothing is there, mend the link and push again.",
+    def frames_of(self, name: str) -> tuple[FrameId, ...]:
+        """Return the frames that a file's bytes are in, in order; none if it has none in a shard.
+
+        Raises:
+            UsageError: there is no such file.
+        """
+        return tuple(frame_id for frame_id, _ in self._pieces(self.member(name)) or ())
+
+    def hold_frames(self, count: int) -> None:
+        """Hold so many decoded frames from now on, if it were fewer; each is some 32 MiB."""
+        self._frames.keep_at_least(count)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.manifest, self.url, self._frames.keep)
+
+    def _open(self, name: str) -> BinaryIO:
+        inside = self._archives.find(name, self._files)
+        if inside:
+            return inside[0].open(inside[1])
+        member = self.member(name)
+        pieces = self._pieces(member)
+        if pieces is None:
+            return io.BytesIO(self.read_bytes(name))
+        return BufferedFile(
+            MemberFile(
+                name=name,
+                size_bytes=member.size_bytes,
+                pieces=pieces,
+                fetch=self._frames.raw,
+                check=partial(check_found_digest, self._store, self.manifest, member),
             )
-        if member is None:
-            raise UsageError(
-                f"There is no file {name!r} in {self.url}.", remedy=near(name, list(self._files))
-            )
-        return member
+        )
+
+    def _pieces(self, member: Member) -> tuple[tuple[FrameId, Piece], ...] | None:
+        """Return which frames hold a file's bytes; None if no shard holds them."""
+        return tuple(self._layout.pieces(member))
+
+
+def _reopened(manifest: Manifest, url: str, frames_kept: int) -> Dataset:
+    dataset = Dataset(manifest, open_store(url))
+    dataset.hold_frames(frames_kept)
+    return dataset
 
 
 def _files_by_name(manifest: Manifest, links: Mapping[str, str]) -> dict[str, Member]:

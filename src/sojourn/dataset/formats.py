@@ -23,7 +23,13 @@ _KINDS = {
     ".pq": "parquet",
     ".jsonl": "json lines",
     ".ndjson": "json lines",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
 }
+TABLE_ENDINGS = tuple(_KINDS)
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -54,6 +60,8 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
         )
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
     try:
+        if kind == "excel":
+            return _excel(data, library, dict(arguments))
         return readers[library](kind, data, dict(arguments))
     except (ValueError, OSError) as error:  # what parsers raise; the bytes are all in memory
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -64,7 +72,7 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
 
 
 def _remedy(kind: str, data: bytes, library: Library, arguments: Mapping[str, Any]) -> str:
-    if kind == "parquet" or "encoding" in arguments or _is_utf8(data):
+    if kind in ("parquet", "excel") or "encoding" in arguments or _is_utf8(data):
         return (
             "Look at it with `read_bytes(name)`, and give the arguments for the library's reader "
             "that fit it."
@@ -92,7 +100,16 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _module(name: str, *, install: str) -> Any:
+def package(name: str, *, install: str) -> Any:
+    """Return a module that may not be installed.
+
+    Args:
+        name: The module.
+        install: What pip is to install for it, as one types it.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -105,7 +122,7 @@ def _module(name: str, *, install: str) -> Any:
 
 
 def _pandas(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
-    pandas = _module("pandas", install="'sojourn[pandas]'")
+    pandas = package("pandas", install="'sojourn[pandas]'")
     file = io.BytesIO(data)
     if kind == "parquet":
         return pandas.read_parquet(file, **arguments)
@@ -130,7 +147,7 @@ def _always_exact(pandas_version: str) -> bool:
 
 
 def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
-    polars = _module("polars", install="polars")
+    polars = package("polars", install="polars")
     try:
         if kind == "parquet":
             return polars.read_parquet(io.BytesIO(data), **arguments)
@@ -144,13 +161,32 @@ def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
         raise ValueError(str(error)) from error
 
 
+def _excel(data: bytes, library: Library, arguments: dict[str, Any]) -> Any:
+    pandas = package("pandas", install="'sojourn[pandas]'")
+    calamine = package("python_calamine", install="'sojourn[media]'")
+    try:
+        tables = pandas.read_excel(io.BytesIO(data), **({"engine": "calamine"} | arguments))
+    except (calamine.CalamineError, LookupError) as error:
+        raise ValueError(str(error)) from error
+    if isinstance(tables, dict):  # sheet_name=None, or a list of names
+        return {name: _converted(table, library) for name, table in tables.items()}
+    return _converted(tables, library)
+
+
+def _converted(table: Any, library: Library) -> Any:
+    if library == "pandas":
+        return table
+    arrow = package("pyarrow", install="pyarrow").Table.from_pandas(table, preserve_index=False)
+    return arrow if library == "arrow" else package("polars", install="polars").from_arrow(arrow)
+
+
 def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
     file = io.BytesIO(data)
     if kind == "parquet":
-        return _module("pyarrow.parquet", install="pyarrow").read_table(file, **arguments)
+        return package("pyarrow.parquet", install="pyarrow").read_table(file, **arguments)
     if kind == "json lines":
-        return _module("pyarrow.json", install="pyarrow").read_json(file, **arguments)
-    csv = _module("pyarrow.csv", install="pyarrow")
+        return package("pyarrow.json", install="pyarrow").read_json(file, **arguments)
+    csv = package("pyarrow.csv", install="pyarrow")
     if kind == "tsv":
         arguments.setdefault("parse_options", csv.ParseOptions(delimiter="\t"))
     return csv.read_csv(file, **arguments)

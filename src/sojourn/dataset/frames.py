@@ -112,7 +112,16 @@ def check_digest(
     Raises:
         IntegrityError: they are not what was pushed.
     """
-    if digest_of(data) != member.digest:
+    check_found_digest(store, manifest, member, digest_of(data))
+
+
+def check_found_digest(store: Store, manifest: Manifest, member: Member, found: str) -> None:
+    """Check the digest that a whole file's bytes were found to have.
+
+    Raises:
+        IntegrityError: it is not that of what was pushed.
+    """
+    if found != member.digest:
         key = manifest.shards[member.shard].key
         raise damaged(store, key, f"{member.path!r} does not match its digest")
 
