@@ -16,7 +16,7 @@ from sojourn.dataset.dataset import Dataset
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
-from sojourn.dataset.torch_data import FrameShuffle
+from sojourn.dataset.torch_data import FrameShuffle, TorchMembers
 from sojourn.errors import UsageError
 from sojourn.progress import NoProgress
 from sojourn.stores.url import open_store
@@ -65,7 +65,7 @@ def pixels(image: Any) -> Any:
     return torch.from_numpy(np.array(image))
 
 
-def _numbers(address: Path) -> Any:
+def _numbers(address: Path) -> TorchMembers:
     return sojourn.open(address).as_torch("train/*/[0-9]*", transform=number_in, decode=False)
 
 
