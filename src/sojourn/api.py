@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sojourn.catalog import Catalog, RuntimeType
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
-    from sojourn.dataset.push import PushReport
+    from sojourn.dataset.push import MakeEngine, PushReport
     from sojourn.dataset.verifying import VerifyReport
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
@@ -173,37 +173,68 @@ def push(
     *,
     message: str = "",
     dry_run: bool = False,
+    engine: str = "threads",
     progress: Progress | None = None,
 ) -> PushReport:
     """Send a folder to a store; only what changed since the last push.
 
     Args:
-        folder: What is sent, whole: hidden files, empty folders, links that stay inside of it.
+        folder: What is sent, whole: hidden files, empty folders, links that stay inside of it. Or
+            the address of a store, whose objects are sent as the files of a folder.
         store: `s3://BUCKET/PREFIX`, `file:///PATH` or a plain path.
         message: A line about this revision.
         dry_run: Tell what would be sent, and send nothing.
+        engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
+            writes s3:// addresses by itself. The shards are the same.
         progress: Where to report to.
 
     Raises:
-        UsageError: the folder cannot be sent.
+        UsageError: the folder cannot be sent, or not with this engine.
+        MissingPackageError: the engine is not installed.
         StoreError: the store refused, or could not be reached.
         IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
     """
     from datetime import UTC, datetime
 
-    from sojourn.dataset.push import push_folder
+    from sojourn.dataset.push import push_folder, push_source
+    from sojourn.dataset.source import StoreSource
     from sojourn.progress import NoProgress
     from sojourn.stores.dryrun import DryRun
-    from sojourn.stores.url import open_store
+    from sojourn.stores.url import is_address, open_store
 
     opened = open_store(store)
-    return push_folder(
-        local_path(folder),
-        DryRun(opened) if dry_run else opened,
+    make_engine = _make_engine(engine, opened.url, dry_run=dry_run)
+    target = DryRun(opened) if dry_run else opened
+    now = datetime.now(UTC)
+    progress = progress or NoProgress()
+    source = open_store(folder) if is_address(folder) else None
+    local = local_path(folder) if source is None else source.capabilities.local_folder
+    if local is not None and make_engine is None:
+        return push_folder(local, target, message=message, now=now, progress=progress)
+    return push_source(
+        StoreSource(source or open_store(folder)),
+        target,
         message=message,
-        now=datetime.now(UTC),
-        progress=progress or NoProgress(),
+        now=now,
+        progress=progress,
+        make_engine=make_engine,
     )
+
+
+def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None:
+    """Return what makes an engine; None for the threads of this machine."""
+    if engine == "threads":
+        return None
+    if engine != "ray":
+        raise UsageError(f"There is no engine {engine!r}.", remedy="Write 'threads' or 'ray'.")
+    if dry_run:
+        raise UsageError(
+            "A cluster's workers send what they pack, so there is no dry run with ray.",
+            remedy="Leave out --engine for the dry run: it says the same.",
+        )
+    from sojourn.dataset.ray_engine import RayEngine
+
+    return lambda source, _sender, advance: RayEngine(source, store, advance=advance)
 
 
 def pull(

@@ -101,8 +101,8 @@ def test_keys_that_are_not_known_are_passed_over() -> None:
 
 
 def test_a_newer_schema_says_to_upgrade() -> None:
-    with pytest.raises(IntegrityError, match=r"sojourn.manifest/2.*pip install --upgrade"):
-        _parse({"schema": "sojourn.manifest/2"})
+    with pytest.raises(IntegrityError, match=r"sojourn.manifest/3.*pip install --upgrade"):
+        _parse({"schema": "sojourn.manifest/3"})
 
 
 @pytest.mark.parametrize(

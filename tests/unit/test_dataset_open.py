@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sojourn
 from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.manifest import Member
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
@@ -159,17 +159,16 @@ def test_the_digest_is_checked_when_all_was_read_in_order(memory: ObjectStore) -
             file.read()
 
 
-def test_a_file_without_a_place_in_a_shard_is_read_whole(memory: ObjectStore) -> None:
-    class Regenerating(Dataset):
-        def _pieces(self, _member: Member) -> None:
-            return None
-
-        def read_bytes(self, name: str) -> bytes:
-            return name.encode()
-
-    dataset = Regenerating(load_manifest(memory), memory)
-    assert dataset.open("large.bin").read() == b"large.bin"
-    assert dataset.frames_of("large.bin") == ()
+def test_a_table_that_is_kept_as_columns_is_opened_as_its_text(tmp_path: Path) -> None:
+    text = "time,level\n" + "".join(f"{row},{row / 7:.3f}\n" for row in range(1_000))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "T.csv").write_text(text)
+    sojourn.push(tmp_path / "data", tmp_path / "store")
+    dataset = sojourn.open(tmp_path / "store")
+    assert dataset.frames_of("T.csv") == ()
+    with dataset.open("T.csv", "r") as file:
+        file.seek(11)
+        assert file.read() == text[11:]
 
 
 def test_an_archive_is_read_by_its_pieces(tmp_path: Path) -> None:

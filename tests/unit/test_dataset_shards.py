@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from sojourn.dataset.archive import ShardArchive
 from sojourn.dataset.listing import Entry, list_folder
 from sojourn.dataset.manifest import Member
 from sojourn.dataset.packing import PackedShard, compress_frame, pack
-from sojourn.dataset.shards import Sizes, file_digest, raw_frames, split_into_shards
+from sojourn.dataset.shards import Sizes, split_into_shards
+from sojourn.dataset.source import FolderSource, file_digest
 from sojourn.errors import IntegrityError, UsageError
 
 SIZES = Sizes(
@@ -29,17 +31,21 @@ def _write(folder: Path, path: str, data: bytes, mode: int = 0o644) -> None:
     file.chmod(mode)
 
 
-def _frames(folder: Path, frame_bytes: int = 8_000) -> tuple[list[bytes], list[Member]]:
-    members: list[Member] = []
-    frames = raw_frames(
-        list_folder(folder),
-        folder,
-        shard=0,
-        frame_bytes=frame_bytes,
-        add=members.append,
-        advance=lambda _: None,
-    )
-    return [bytes(frame) for frame in frames], members
+def _frames(
+    folder: Path, frame_bytes: int = 8_000, entries: tuple[Entry, ...] | None = None
+) -> tuple[list[bytes], list[Member]]:
+    with ThreadPoolExecutor(2) as pool:
+        archive = ShardArchive(
+            FolderSource(folder),
+            shard=0,
+            frame_bytes=frame_bytes,
+            as_tables=True,
+            pool=pool,
+            ahead=3,
+            advance=lambda *_: None,
+        )
+        frames = archive.frames(list_folder(folder) if entries is None else entries)
+        return [bytes(frame) for frame in frames], archive.members
 
 
 def _pack(folder: Path, file: io.BytesIO) -> PackedShard:
@@ -186,61 +192,42 @@ def test_a_file_that_changed_since_it_was_listed_is_noticed(tmp_path: Path, data
     os.utime(path, (1, 1))
     entries = list_folder(tmp_path)
     path.write_bytes(data)
-    frames = raw_frames(
-        entries, tmp_path, shard=0, frame_bytes=10, add=lambda _: None, advance=lambda _: None
-    )
     with pytest.raises(IntegrityError, match="changed while it was read"):
-        list(frames)
+        _frames(tmp_path, entries=entries)
 
 
 def test_a_file_that_grows_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
     status = path.stat()
-
-    def grow(_: int) -> None:
-        with path.open("ab") as file:
-            file.write(b"y")
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-    entries = list_folder(tmp_path)
-    frames = raw_frames(
-        entries, tmp_path, shard=0, frame_bytes=1_000, add=lambda _: None, advance=grow
-    )
+    (entry,) = list_folder(tmp_path)
+    chunks = FolderSource(tmp_path).chunks(entry)
+    next(chunks)
+    with path.open("ab") as file:
+        file.write(b"y")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(IntegrityError, match="changed while it was read"):
-        list(frames)
+        list(chunks)
 
 
 def test_a_file_that_went_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     entries = list_folder(tmp_path)
     (tmp_path / "file").unlink()
-    frames = raw_frames(
-        entries, tmp_path, shard=0, frame_bytes=10, add=lambda _: None, advance=lambda _: None
-    )
     with pytest.raises(UsageError, match="No such file"):
-        list(frames)
+        _frames(tmp_path, entries=entries)
 
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    def become_a_pipe() -> list[Entry]:
+    def become_a_pipe() -> tuple[Entry, ...]:
         (tmp_path / "a").write_bytes(b"x")
-        entries = list(list_folder(tmp_path))
+        entries = list_folder(tmp_path)
         (tmp_path / "a").unlink()
         os.mkfifo(tmp_path / "a")
         return entries
 
     entries = become_a_pipe()
     with pytest.raises(IntegrityError, match="became something else"):
-        list(
-            raw_frames(
-                entries,
-                tmp_path,
-                shard=0,
-                frame_bytes=8_000,
-                add=lambda _: None,
-                advance=lambda _: None,
-            )
-        )
+        _frames(tmp_path, entries=entries)
     with pytest.raises(IntegrityError, match="became something else"):
         file_digest(tmp_path / "a")

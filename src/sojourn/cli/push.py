@@ -12,8 +12,17 @@ from sojourn.cli._options import Output, common_options
 @click.argument("store")
 @click.option("-m", "--message", default="", metavar="M", help="A line about this revision.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="What packs: this machine, or the Ray cluster that RAY_ADDRESS names.",
+)
 @common_options
-def command(output: Output, *, folder: str, store: str, message: str, dry_run: bool) -> None:
+def command(
+    output: Output, *, folder: str, store: str, message: str, dry_run: bool, engine: str
+) -> None:
     """Send the folder DIR to STORE; only shards whose content changed since the last push.
 
     A shard holds files that follow one another by name, 64 to 256 MiB of them before compression;
@@ -23,6 +32,12 @@ def command(output: Output, *, folder: str, store: str, message: str, dry_run: b
     Everything goes: hidden files, empty folders, permission bits, and links that stay inside of
     DIR. Readers see the new revision when all of it is there, and the old one until then. A push
     that was interrupted goes on where it stopped when it is run again.
+
+    Tables (CSV and TSV) are kept as columns where their text can be written anew from these, byte
+    for byte; that is checked while packing. Overlapping windows are kept once.
+
+    DIR may be s3://BUCKET/PREFIX too: its objects are sent as the files of a folder. With --engine
+    ray the workers of a cluster read them there and send the shards, byte for byte the same.
 
     STORE is s3://BUCKET/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
     of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
@@ -34,6 +49,7 @@ def command(output: Output, *, folder: str, store: str, message: str, dry_run: b
     Example:
       sojourn push data/ s3://bucket/leaks -m "two more networks"
       sojourn push data/ /mnt/usb/leaks --dry-run
+      sojourn push s3://bucket/raw s3://bucket/leaks --engine ray
 
     \b
     Exit status:
@@ -45,7 +61,14 @@ def command(output: Output, *, folder: str, store: str, message: str, dry_run: b
     from sojourn.api import push
     from sojourn.render.dataset import push_document, push_text
 
-    report = push(folder, store, message=message, dry_run=dry_run, progress=output.progress())
+    report = push(
+        folder,
+        store,
+        message=message,
+        dry_run=dry_run,
+        engine=engine,
+        progress=output.progress(),
+    )
     output.result(
         push_document(report, dry_run=dry_run), lambda: push_text(report, dry_run=dry_run)
     )

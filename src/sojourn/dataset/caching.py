@@ -1,63 +1,65 @@
-"""The last few decoded frames, so that files that share one cost one request."""
+"""The last few things that were fetched, so that files that share one cost one request."""
 
 from __future__ import annotations
 
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from sojourn.dataset.frames import FrameId, FrameSource
+    from collections.abc import Callable
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
-class FrameCache:
-    """Decoded frames by use; may be used from several threads at once, and in forked processes.
+class Recent(Generic[_Key, _Value]):
+    """What was fetched last; may be used from several threads at once, and in forked processes.
 
     Args:
-        source: Where frames come from.
-        keep: How many to hold; each is 32 MiB as they are written by default.
+        fetch: Gets the value of a key.
+        keep: How many to hold.
     """
 
-    def __init__(self, source: FrameSource, *, keep: int) -> None:
-        self._source = source
+    def __init__(self, fetch: Callable[[_Key], _Value], *, keep: int) -> None:
+        self._fetch = fetch
         self.keep = keep
         self._forget()
 
     def keep_at_least(self, count: int) -> None:
-        """Hold so many frames from now on, if it were fewer."""
+        """Hold so many from now on, if it were fewer."""
         self.keep = max(self.keep, count)
 
-    def raw(self, frame_id: FrameId) -> bytes:
-        """Return a decoded frame, fetching it unless it is here or on its way.
+    def get(self, key: _Key) -> _Value:
+        """Return a key's value, fetching it unless it is here or on its way.
 
-        Raises:
-            IntegrityError: the store holds something else than the manifest says.
+        Raises whatever `fetch` raises, to all who wait for it.
         """
         if self._process != os.getpid():
             self._forget()
         with self._lock:
-            future = self._frames.pop(frame_id, None)
+            future = self._found.pop(key, None)
             is_new = future is None
             future = future or Future()
-            self._frames[frame_id] = future  # the newest is last
-            while len(self._frames) > self.keep:
-                del self._frames[next(iter(self._frames))]
+            self._found[key] = future  # the newest is last
+            while len(self._found) > self.keep:
+                del self._found[next(iter(self._found))]
         if is_new:
-            self._fill(frame_id, future)
+            self._fill(key, future)
         return future.result()
 
     def _forget(self) -> None:
         # In a forked process nobody brings what was on its way, nor releases the lock.
         self._lock = threading.Lock()
-        self._frames: dict[FrameId, Future[bytes]] = {}
+        self._found: dict[_Key, Future[_Value]] = {}
         self._process = os.getpid()
 
-    def _fill(self, frame_id: FrameId, future: Future[bytes]) -> None:
+    def _fill(self, key: _Key, future: Future[_Value]) -> None:
         try:
-            future.set_result(self._source.fetch(frame_id)[1])
+            future.set_result(self._fetch(key))
         except BaseException as error:  # whoever waits for it must hear of it
             with self._lock:
-                self._frames.pop(frame_id, None)
+                self._found.pop(key, None)
             future.set_exception(error)
             raise

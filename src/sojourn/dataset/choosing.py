@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from sojourn.dataset.listing import STAGING_PREFIX
 from sojourn.dataset.localdisk import local_disk
-from sojourn.dataset.shards import file_digest
 from sojourn.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sojourn.dataset.known_files import KnownFiles
     from sojourn.dataset.manifest import Member
 
 _HASHERS = 4
@@ -45,8 +45,10 @@ class Changes:
     empty_in_the_way: tuple[Path, ...]
 
 
-def choose_changes(folder: Path, members: tuple[Member, ...]) -> Changes:
+def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles) -> Changes:
     """Compare a folder with members; every member's folder must be one of them.
+
+    Files that are known to be as they were are not read.
 
     Raises:
         UsageError: a folder with something in it is where a file or link must be.
@@ -62,7 +64,7 @@ def choose_changes(folder: Path, members: tuple[Member, ...]) -> Changes:
                 replaced.add(member.path)
         others = [member for member in members if member.kind != "folder"]
         standing = [m for m in others if _parent(m.path) not in replaced]
-        kept = _kept(folder, [m for m in standing if m.kind == "file"], modes)
+        kept = _kept(folder, [m for m in standing if m.kind == "file"], modes, known)
         empty = tuple(
             _checked_empty(folder / m.path) for m in standing if stat.S_ISDIR(modes[m.path] or 0)
         )
@@ -120,12 +122,14 @@ def _checked_empty(path: Path) -> Path:
     return path
 
 
-def _kept(folder: Path, files: list[Member], modes: dict[str, int | None]) -> set[str]:
+def _kept(
+    folder: Path, files: list[Member], modes: dict[str, int | None], known: KnownFiles
+) -> set[str]:
     same_size = [
         m
         for m in files
         if stat.S_ISREG(modes[m.path] or 0) and (folder / m.path).stat().st_size == m.size_bytes
     ]
     with ThreadPoolExecutor(_HASHERS, "compare") as pool:
-        digests = pool.map(file_digest, (folder / m.path for m in same_size))
+        digests = pool.map(known.digest, (m.path for m in same_size))
         return {m.path for m, found in zip(same_size, digests, strict=True) if found == m.digest}

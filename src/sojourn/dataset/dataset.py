@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 
 from sojourn.dataset.archives import ArchiveShelf
-from sojourn.dataset.caching import FrameCache
-from sojourn.dataset.formats import parse_table
-from sojourn.dataset.frames import FrameSource, Layout, check_digest, check_found_digest
+from sojourn.dataset.contents import Ahead, Contents
+from sojourn.dataset.formats import check_library, parse_table
+from sojourn.dataset.frames import check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
 from sojourn.dataset.opening import BufferedFile, MemberFile, check_mode
@@ -28,18 +28,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.dataset.formats import Library
-    from sojourn.dataset.frames import FrameId, Piece
+    from sojourn.dataset.frames import FrameId
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.dataset.opening import Mode
     from sojourn.dataset.torch_data import TorchMembers
     from sojourn.progress import Progress
     from sojourn.stores.base import Store
 
-_FRAMES_KEPT = 6
-# Tables parsed ahead of the one that is asked for, and frames fetched ahead of these.
+# Tables made ahead of the one that is asked for.
 _TABLES_AHEAD = 4
-_FRAMES_AHEAD = 2
-_REQUESTS = 4
 
 
 class Dataset:
@@ -56,8 +53,7 @@ class Dataset:
     def __init__(self, manifest: Manifest, store: Store) -> None:
         self.manifest = manifest
         self._store = store
-        self._layout = Layout(manifest)
-        self._frames = FrameCache(FrameSource(store, manifest, self._layout), keep=_FRAMES_KEPT)
+        self._contents = Contents(store, manifest)
         self._links = {m.path: m.target for m in manifest.members if m.target is not None}
         self._files = _files_by_name(manifest, self._links)
         self._archives = ArchiveShelf(self._open)
@@ -123,18 +119,7 @@ class Dataset:
         if inside:
             return inside[0].read_bytes(inside[1])
         member = self.member(name)
-        parts = self._pieces(member) or ()
-        frame_ids = [frame_id for frame_id, _ in parts]
-        content = bytearray()
-        with ThreadPoolExecutor(_REQUESTS, "read") as pool:
-            # A frame is let go of as soon as its part is taken.
-            frames = pool.map(self._frames.raw, frame_ids) if len(parts) > 1 else None
-            for frame_id, piece in parts:
-                raw = next(frames) if frames else self._frames.raw(frame_id)
-                content += memoryview(raw)[piece.start : piece.start + piece.size_bytes]
-        data = bytes(content)
-        check_digest(self._store, self.manifest, member, data)
-        return data
+        return self._contents.read(member)
 
     @overload
     def open(self, name: str, mode: Literal["rb"] = "rb") -> BinaryIO: ...
@@ -198,6 +183,11 @@ class Dataset:
             MissingPackageError: the library is not installed.
             IntegrityError: the store holds something else than was pushed.
         """
+        if as_ == "pandas" and not arguments and not self._archives.find(name, self._files):
+            member = self.member(name)
+            if member.table is not None:
+                check_library(as_)
+                return self._contents.table(member)
         return parse_table(name, self.read_bytes(name), library=as_, arguments=arguments)
 
     def load(self, name: str, **arguments: Any) -> Any:
@@ -275,7 +265,7 @@ class Dataset:
             UsageError: the glob names nothing, or a file cannot be read; it is named.
         """
         names = select(list(self._files), (glob,))
-        ahead = _FramesAhead(self._frames, self._layout, [self._files[name] for name in names])
+        ahead = Ahead(self._contents, [self._files[name] for name in names])
         waiting: deque[tuple[str, Future[Any]]] = deque()
         with ThreadPoolExecutor(_TABLES_AHEAD, "parse") as pool, ahead:
             try:
@@ -325,21 +315,21 @@ class Dataset:
         Raises:
             UsageError: there is no such file.
         """
-        return tuple(frame_id for frame_id, _ in self._pieces(self.member(name)) or ())
+        return tuple(frame_id for frame_id, _ in self._contents.pieces(self.member(name)) or ())
 
     def hold_frames(self, count: int) -> None:
         """Hold so many decoded frames from now on, if it were fewer; each is some 32 MiB."""
-        self._frames.keep_at_least(count)
+        self._contents.frames.keep_at_least(count)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.manifest, self.url, self._frames.keep)
+        return _reopened, (self.manifest, self.url, self._contents.frames.keep)
 
     def _open(self, name: str) -> BinaryIO:
         inside = self._archives.find(name, self._files)
         if inside:
             return inside[0].open(inside[1])
         member = self.member(name)
-        pieces = self._pieces(member)
+        pieces = self._contents.pieces(member)
         if pieces is None:
             return io.BytesIO(self.read_bytes(name))
         return BufferedFile(
@@ -347,14 +337,10 @@ class Dataset:
                 name=name,
                 size_bytes=member.size_bytes,
                 pieces=pieces,
-                fetch=self._frames.raw,
+                fetch=self._contents.frames.get,
                 check=partial(check_found_digest, self._store, self.manifest, member),
             )
         )
-
-    def _pieces(self, member: Member) -> tuple[tuple[FrameId, Piece], ...] | None:
-        """Return which frames hold a file's bytes; None if no shard holds them."""
-        return tuple(self._layout.pieces(member))
 
 
 def _reopened(manifest: Manifest, url: str, frames_kept: int) -> Dataset:
@@ -369,33 +355,3 @@ def _files_by_name(manifest: Manifest, links: Mapping[str, str]) -> dict[str, Me
     paths = [member.path for member in manifest.members]
     ends = [destination(path, links) if path in links else path for path in paths]
     return {path: files[end] for path, end in zip(paths, ends, strict=True) if end in files}
-
-
-class _FramesAhead:
-    """Has frames fetched shortly before their turn, so that parsing does not wait for the link."""
-
-    def __init__(self, frames: FrameCache, layout: Layout, members: list[Member]) -> None:
-        self._frames = frames
-        self._pool = ThreadPoolExecutor(_FRAMES_AHEAD, "ahead")
-        first_frames = [next(layout.pieces(member), None) for member in members]
-        self._order: dict[FrameId, int] = {}
-        self._place: list[int] = []
-        for first in first_frames:
-            if first is not None:
-                self._order.setdefault(first[0], len(self._order))
-            self._place.append(len(self._order))
-        self._ids = list(self._order)
-        self._asked = 0
-
-    def reach(self, index: int) -> None:
-        """Have the frames fetched that follow the one of this member."""
-        until = min(self._place[index] + _FRAMES_AHEAD, len(self._ids))
-        for frame_id in self._ids[self._asked : until]:
-            self._pool.submit(self._frames.raw, frame_id)
-        self._asked = max(self._asked, until)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)

@@ -54,10 +54,7 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
             f"{name!r} is no table that can be read: its name ends in none of {', '.join(_KINDS)}.",
             remedy="Take its bytes with `read_bytes(name)`, or `extract` it and open the file.",
         )
-    if library not in _MODULES:
-        raise UsageError(
-            f"as_={library!r} is no kind of table.", remedy="Write 'pandas', 'polars' or 'arrow'."
-        )
+    check_library(library)
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
     try:
         if kind == "excel":
@@ -69,6 +66,21 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
             f"{name!r} cannot be read: {reason.rstrip('.')}.",
             remedy=_remedy(kind, data, library, arguments),
         ) from error
+
+
+def check_library(library: Library) -> None:
+    """Raise if a library's tables cannot be had.
+
+    Raises:
+        UsageError: there is no such library.
+        MissingPackageError: it is not installed.
+    """
+    if library not in _MODULES:
+        raise UsageError(
+            f"as_={library!r} is no kind of table.", remedy="Write 'pandas', 'polars' or 'arrow'."
+        )
+    install = "'sojourn[pandas]'" if library == "pandas" else _MODULES[library]
+    package(_MODULES[library], install=install)
 
 
 def _remedy(kind: str, data: bytes, library: Library, arguments: Mapping[str, Any]) -> str:

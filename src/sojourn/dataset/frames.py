@@ -60,17 +60,38 @@ class Layout:
         return self._starts[frame.shard][frame.frame]
 
     def pieces(self, member: Member) -> Iterator[tuple[FrameId, Piece]]:
-        """Yield the frames that hold a file's bytes, with the part that is there, in order."""
-        starts = self._raw_starts[member.shard]
-        frames = self._manifest.shards[member.shard].frames
+        """Yield the frames that hold a file's bytes, with the part that is there, in order.
+
+        None holds those of a file that is kept as columns.
+        """
+        if member.table is not None:
+            return
         at = 0
-        index = bisect_right(starts, member.offset) - 1
-        while at < member.size_bytes:
-            start = member.offset + at - starts[index]
-            size_bytes = min(frames[index].raw_bytes - start, member.size_bytes - at)
-            piece = Piece(member=member, at=at, start=start, size_bytes=size_bytes)
-            yield FrameId(member.shard, index), piece
+        for frame_id, start, size_bytes in self.spans(
+            member.shard, offset=member.offset, size_bytes=member.size_bytes
+        ):
+            yield frame_id, Piece(member=member, at=at, start=start, size_bytes=size_bytes)
             at += size_bytes
+
+    def spans(
+        self, shard: int, *, offset: int, size_bytes: int
+    ) -> Iterator[tuple[FrameId, int, int]]:
+        """Yield the frames that hold some bytes of an archive: which, from where in it, how many.
+
+        Args:
+            shard: Index of the shard.
+            offset: Where the bytes begin in its archive.
+            size_bytes: How many there are.
+        """
+        starts = self._raw_starts[shard]
+        frames = self._manifest.shards[shard].frames
+        end = offset + size_bytes
+        index = bisect_right(starts, offset) - 1
+        while offset < end:
+            start = offset - starts[index]
+            here_bytes = min(frames[index].raw_bytes - start, end - offset)
+            yield FrameId(shard, index), start, here_bytes
+            offset += here_bytes
             index += 1
 
 

@@ -2,8 +2,10 @@
 
 Glossary: a *member* is a file, folder or link of the pushed folder. A *shard* is one object in the
 store: a tar archive, compressed in independent *frames*. *Raw* means before compression: a
-member's `offset` counts bytes of its shard's tar archive. A *digest* is `sha256:` and 64 hex
-digits. A *revision* is 16 hex digits, made of the members and of the revision before.
+member's `offset` counts bytes of its shard's tar archive. A *segment* is an Arrow file in that
+archive with the columns of many tables; a table that is kept there has *parts* instead of an
+offset, and its text is written anew from them. A *digest* is `sha256:` and 64 hex digits. A
+*revision* is 16 hex digits, made of the members and of the revision before.
 
 This module holds the records and writes them; `parsing` reads and checks them.
 """
@@ -15,16 +17,25 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from sojourn.columns import format_layout, format_placement
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sojourn.columns import Layout, Placement
+
 SCHEMA_NAME = "sojourn.manifest"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_KEY = "sojourn.json"
 README_KEY = "README.md"
 SHARDS_PREFIX = "shards/"
 REVISIONS_PREFIX = "revisions/"
 
+# Where a shard's archive holds its segments.
+SEGMENTS_FOLDER = ".sojourn-tables"
+
+# How a revision is made of its members. This has not changed since the first schema.
+_REVISION_SCHEMA = f"{SCHEMA_NAME}/1"
 REVISION_DIGITS = 16
 DIGEST_PREFIX = "sha256:"
 
@@ -40,6 +51,23 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Columns of tables of one layout: an Arrow file in a shard's archive.
+
+    Attributes:
+        offset: Where the file begins in the archive.
+        size_bytes: Of the file.
+        digest: Of the file's bytes.
+        layout: What the columns are, and how their text is written.
+    """
+
+    offset: int
+    size_bytes: int
+    digest: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """One object in the store. Its frames follow one another and fill it."""
 
@@ -47,6 +75,30 @@ class Shard:
     size_bytes: int
     digest: str
     frames: tuple[Frame, ...]
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of a table, and the text that they make.
+
+    Attributes:
+        segment: Index of the segment in the member's shard.
+        placement: Where the rows are in the segment's columns.
+        text_bytes: Of their text, with the header in the first part of a table.
+    """
+
+    segment: int
+    placement: Placement
+    text_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A member that is kept as columns: its parts in order, and whether a line end ends it."""
+
+    parts: tuple[Part, ...]
+    ends_with_newline: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +111,12 @@ class Member:
         mode: Permission bits, 0 to 0o777.
         shard: Index of the shard that holds it.
         size_bytes: Of a file; 0 for others.
-        offset: Where a file's bytes begin in the shard's tar archive.
+        offset: Where a file's bytes begin in the shard's tar archive; 0 if it is kept as columns.
         digest: Of a file's bytes; None for others.
         target: Where a link points, relative to the folder that it is in; None for others.
         rows: Of a table, without its header; None if unknown or no table.
         columns: Of a table; None if unknown or no table.
+        table: Where its columns are; None if its bytes are in the archive.
     """
 
     path: str
@@ -76,6 +129,7 @@ class Member:
     target: str | None = None
     rows: int | None = None
     columns: int | None = None
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +179,7 @@ def contents_of(members: Iterable[Member]) -> bytes:
 
 def revision_of(members: Iterable[Member], *, parent: str | None) -> str:
     """Return the revision that these members make when they follow `parent`."""
-    head = f"{SCHEMA_NAME}/{SCHEMA_VERSION}\0{parent or ''}\0".encode()
+    head = f"{_REVISION_SCHEMA}\0{parent or ''}\0".encode()
     return hashlib.sha256(head + contents_of(members)).hexdigest()[:REVISION_DIGITS]
 
 
@@ -162,12 +216,23 @@ def _json(value: Any) -> str:
 
 
 def _shard_document(shard: Shard) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "key": shard.key,
         "size_bytes": shard.size_bytes,
         "digest": shard.digest,
         "frames": [[frame.size_bytes, frame.raw_bytes] for frame in shard.frames],
     }
+    if shard.segments:
+        document["segments"] = [
+            {
+                "offset": segment.offset,
+                "size_bytes": segment.size_bytes,
+                "digest": segment.digest,
+                "layout": format_layout(segment.layout),
+            }
+            for segment in shard.segments
+        ]
+    return document
 
 
 def _member_document(member: Member) -> dict[str, Any]:
@@ -178,13 +243,20 @@ def _member_document(member: Member) -> dict[str, Any]:
         "shard": member.shard,
     }
     if member.kind == "file":
-        document |= {
-            "offset": member.offset,
-            "size_bytes": member.size_bytes,
-            "digest": member.digest,
-        }
+        if member.table is None:
+            document["offset"] = member.offset
+        document |= {"size_bytes": member.size_bytes, "digest": member.digest}
     if member.target is not None:
         document["target"] = member.target
     if member.rows is not None and member.columns is not None:
         document |= {"rows": member.rows, "columns": member.columns}
+    if member.table is not None:
+        document["table"] = {
+            "parts": [_part_document(part) for part in member.table.parts],
+            "ends_with_newline": member.table.ends_with_newline,
+        }
     return document
+
+
+def _part_document(part: Part) -> list[Any]:
+    return [part.segment, part.text_bytes, format_placement(part.placement)]

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sojourn.columns import parse_layout, parse_placement
 from sojourn.dataset.links import leads_outside
 from sojourn.dataset.manifest import (
     SCHEMA_NAME,
@@ -13,7 +14,10 @@ from sojourn.dataset.manifest import (
     Frame,
     Manifest,
     Member,
+    Part,
+    Segment,
     Shard,
+    Table,
     path_order,
     revision_of,
     shard_key,
@@ -110,8 +114,8 @@ def _count(value: Any, what: str) -> int:
     return value
 
 
-def _records(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = document.get(key)
+def _records(document: dict[str, Any], key: str, *, optional: bool = False) -> list[dict[str, Any]]:
+    value = document.get(key, [] if optional else None)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         _fail(f"{key!r} is no list of records")
     return value
@@ -145,7 +149,24 @@ def _shard(document: dict[str, Any]) -> Shard:
         size_bytes=_count(document.get("size_bytes"), "'size_bytes' of a shard"),
         digest=_digest(document),
         frames=tuple(_frame(item) for item in frames),
+        segments=tuple(_segment(item) for item in _records(document, "segments", optional=True)),
     )
+
+
+def _segment(document: dict[str, Any]) -> Segment:
+    try:
+        layout = parse_layout(document.get("layout"))
+    except ValueError as error:
+        _fail(str(error).rstrip("."))
+    segment = Segment(
+        offset=_count(document.get("offset"), "'offset' of a segment"),
+        size_bytes=_count(document.get("size_bytes"), "'size_bytes' of a segment"),
+        digest=_digest(document),
+        layout=layout,
+    )
+    if not 0 < segment.size_bytes <= MAX_FRAME_BYTES:
+        _fail(f"a segment is empty, or larger than {MAX_FRAME_BYTES} bytes")
+    return segment
 
 
 def _frame(document: Any) -> Frame:
@@ -170,17 +191,45 @@ def _member(document: dict[str, Any]) -> Member:
     if not _MODE.fullmatch(mode) or int(mode, 8) > _MAX_MODE:
         _fail(f"{mode[:80]!r} are no permission bits")
     is_file, is_table = kind == "file", "rows" in document or "columns" in document
+    table = _table(document["table"]) if is_file and "table" in document else None
     return Member(
         path=_text(document, "path"),
         kind=kind,  # type: ignore[arg-type]  # checked against _KINDS
         mode=int(mode, 8),
         shard=_count(document.get("shard"), "'shard'"),
         size_bytes=_count(document.get("size_bytes"), "'size_bytes'") if is_file else 0,
-        offset=_count(document.get("offset"), "'offset'") if is_file else 0,
+        offset=_count(document.get("offset"), "'offset'") if is_file and table is None else 0,
         digest=_digest(document) if is_file else None,
         target=_text(document, "target") if kind == "link" else None,
         rows=_count(document.get("rows"), "'rows'") if is_table else None,
         columns=_count(document.get("columns"), "'columns'") if is_table else None,
+        table=table,
+    )
+
+
+def _table(document: Any) -> Table:
+    match document:
+        case {"parts": [_, *_] as parts, "ends_with_newline": bool(ends_with_newline)}:
+            found = tuple(_part(item) for item in parts)
+        case _:
+            _fail("'table' is no record of parts")
+    return Table(parts=found, ends_with_newline=ends_with_newline)
+
+
+def _part(document: Any) -> Part:
+    match document:
+        case [segment, text_bytes, place]:
+            pass
+        case _:
+            _fail("a table's part is no list of segment, bytes and place")
+    try:
+        placement = parse_placement(place)
+    except ValueError as error:
+        _fail(str(error).rstrip("."))
+    return Part(
+        segment=_count(segment, "a part's segment"),
+        placement=placement,
+        text_bytes=_count(text_bytes, "a part's bytes of text"),
     )
 
 
@@ -192,7 +241,9 @@ def _check(manifest: Manifest) -> None:
         _check_path(member.path)
         if member.shard >= len(raw_bytes):
             _fail(f"{member.path!r} is in shard {member.shard}, and there is no such shard")
-        if member.offset + member.size_bytes > raw_bytes[member.shard]:
+        if member.table is not None:
+            _check_table(member, member.table, manifest.shards[member.shard])
+        elif member.offset + member.size_bytes > raw_bytes[member.shard]:
             _fail(f"{member.path!r} reaches beyond the end of its shard")
     _check_tree(manifest.members)
     parent = manifest.parent
@@ -207,6 +258,23 @@ def _check_shard(shard: Shard) -> None:
         _fail(f"the shard {shard.key[:80]!r} is not named after its digest")
     if sum(frame.size_bytes for frame in shard.frames) != shard.size_bytes:
         _fail(f"the frames of {shard.key} do not fill it")
+    raw_bytes = sum(frame.raw_bytes for frame in shard.frames)
+    if any(segment.offset + segment.size_bytes > raw_bytes for segment in shard.segments):
+        _fail(f"a segment of {shard.key} reaches beyond its end")
+
+
+def _check_table(member: Member, table: Table, shard: Shard) -> None:
+    if any(part.segment >= len(shard.segments) for part in table.parts):
+        _fail(f"{member.path!r} is in a segment that its shard does not have")
+    layouts = {shard.segments[part.segment].layout for part in table.parts}
+    if len(layouts) != 1:
+        _fail(f"{member.path!r} is in segments of several layouts")
+    columns = len(layouts.pop().columns)
+    for part in table.parts:
+        if sum(count for count, _ in part.placement.starts) != columns:
+            _fail(f"{member.path!r} does not have the columns of its segment")
+    if sum(part.text_bytes for part in table.parts) != member.size_bytes:
+        _fail(f"the parts of {member.path!r} do not make up its size")
 
 
 def _check_path(path: str) -> None:

@@ -5,6 +5,7 @@ manifest → selection → changes → frames, side by side → pieces of files 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
@@ -14,15 +15,20 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.choosing import choose_changes, count_others
-from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, check_digest, damaged
+from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, damaged
 from sojourn.dataset.globs import select
+from sojourn.dataset.known_files import KnownFiles
 from sojourn.dataset.localdisk import check_space, local_disk
-from sojourn.dataset.shards import file_digest
+from sojourn.dataset.manifest import DIGEST_PREFIX
+from sojourn.dataset.names import check_names
+from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
+from sojourn.dataset.source import file_digest
 from sojourn.dataset.staging import staging_folder
 from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sojourn.dataset.choosing import Changes
@@ -76,17 +82,20 @@ def pull_manifest(
     """
     _check_apart(folder, store)
     members = _selection(manifest, include)
-    changes = choose_changes(folder, members)
+    known = KnownFiles.of(folder)
+    changes = choose_changes(folder, members, known)
     other_files = count_others(folder, manifest.members)
     needed_bytes = sum(member.size_bytes for member in changes.fetch)
     check_space(folder, needed_bytes=needed_bytes, files=len(changes.fetch))
     with local_disk(f"write to {folder}"):
+        check_names((member.path for member in members), folder)
         _prepare(folder, changes)
         with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
             fetching = _Fetching(manifest, store, folder, staging, task)
             fetching.run(changes.fetch)
             _make_links(folder, staging, changes.links)
         _set_modes(folder, changes)
+    known.note((*changes.fetch, *changes.kept))
     files = [member for member in members if member.kind == "file"]
     return PullReport(
         url=store.url,
@@ -164,6 +173,7 @@ class _Fetching:
         self._task = task
         self._layout = Layout(manifest)
         self._frames = FrameSource(store, manifest, self._layout)
+        self._segments = SegmentSource(store, manifest, self._layout, self._frames)
         self._numbers = count()
         self._lock = threading.Lock()
         self._stopped = False
@@ -172,16 +182,20 @@ class _Fetching:
 
     def run(self, files: tuple[Member, ...]) -> None:
         by_frame: dict[FrameId, list[Piece]] = {}
+        by_segment: dict[SegmentId, list[tuple[Member, int]]] = {}
         for member in files:
-            pieces = list(self._layout.pieces(member))
+            pieces, segments = list(self._layout.pieces(member)), segment_ids(member)
             for frame_id, piece in pieces:
                 by_frame.setdefault(frame_id, []).append(piece)
-            if not pieces:
-                self._write_whole(member, b"")
-            elif len(pieces) > 1:
+            for index, segment_id in enumerate(segments):
+                by_segment.setdefault(segment_id, []).append((member, index))
+            if len(pieces) + len(segments) > 1:
                 self._parts[member.path] = _Part(self._new_path(), left_bytes=member.size_bytes)
+            elif not pieces and not segments:
+                self._write_whole(member, (b"",))
         with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
             fetched = [pool.submit(self._fetch, *item) for item in sorted(by_frame.items())]
+            fetched += [pool.submit(self._fetch_tables, *item) for item in by_segment.items()]
             try:
                 for future in wait(fetched, return_when=FIRST_EXCEPTION).done:
                     future.result()
@@ -193,42 +207,67 @@ class _Fetching:
         if self._stopped:
             return
         data, raw = self._frames.fetch(frame_id)
-        with self._lock:
-            self.fetched_bytes += len(data)
+        self._count_fetched(len(data))
         view = memoryview(raw)
         for piece in pieces:
             if self._stopped:
                 return
             content = view[piece.start : piece.start + piece.size_bytes]
             if piece.member.path in self._parts:
-                self._write_part(piece, content)
+                self._write_part(piece.member, piece.at, (content,))
             else:
-                self._write_whole(piece.member, content)
+                self._write_whole(piece.member, (content,))
 
-    def _write_whole(self, member: Member, content: bytes | memoryview) -> None:
-        check_digest(self._store, self._manifest, member, content)
+    def _fetch_tables(self, segment_id: SegmentId, parts: list[tuple[Member, int]]) -> None:
+        if self._stopped:
+            return
+        fetched_bytes, segment = self._segments.fetch(segment_id)
+        self._count_fetched(fetched_bytes)
+        for member, index in parts:
+            if self._stopped:
+                return
+            text = self._segments.text(segment, member, index)
+            if member.path in self._parts and member.table is not None:
+                at = sum(part.text_bytes for part in member.table.parts[:index])
+                self._write_part(member, at, text)
+            else:
+                self._write_whole(member, text)
+
+    def _count_fetched(self, fetched_bytes: int) -> None:
+        with self._lock:
+            self.fetched_bytes += fetched_bytes
+
+    def _write_whole(self, member: Member, content: Iterable[bytes | memoryview]) -> None:
         path = self._new_path()
-        with path.open("wb") as file:
-            file.write(content)
-        self._task.advance(len(content))
+        hashed = hashlib.sha256()
+        with path.open("wb", buffering=0) as file:
+            for data in content:
+                hashed.update(data)
+                file.write(data)
+                self._task.advance(len(data))
+        self._check_digest(member, DIGEST_PREFIX + hashed.hexdigest())
         self._install(member, path)
 
-    def _write_part(self, piece: Piece, content: memoryview) -> None:
-        part = self._parts[piece.member.path]
+    def _write_part(self, member: Member, at: int, content: Iterable[bytes | memoryview]) -> None:
+        part = self._parts[member.path]
         descriptor = os.open(part.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        written_bytes = 0
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.seek(piece.at)
-            file.write(content)
-        self._task.advance(len(content))
+            file.seek(at)
+            for data in content:
+                written_bytes += file.write(data)
+                self._task.advance(len(data))
         with self._lock:
-            part.left_bytes -= piece.size_bytes
+            part.left_bytes -= written_bytes
             complete = part.left_bytes == 0
         if complete:
-            if file_digest(part.path) != piece.member.digest:
-                key = self._manifest.shards[piece.member.shard].key
-                why = f"{piece.member.path!r} does not match its digest"
-                raise damaged(self._store, key, why)
-            self._install(piece.member, part.path)
+            self._check_digest(member, file_digest(part.path))
+            self._install(member, part.path)
+
+    def _check_digest(self, member: Member, found: str) -> None:
+        if found != member.digest:
+            key = self._manifest.shards[member.shard].key
+            raise damaged(self._store, key, f"{member.path!r} does not match its digest")
 
     def _install(self, member: Member, path: Path) -> None:
         path.chmod(member.mode)

@@ -8,31 +8,28 @@ is in the store already under its digest (an earlier push was interrupted), is n
 
 from __future__ import annotations
 
-import os
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from sojourn.dataset.listing import list_folder
-from sojourn.dataset.localdisk import local_disk
+from sojourn.dataset.engine import Engine, Group, PackedGroup, ThreadEngine
 from sojourn.dataset.manifest import (
+    SEGMENTS_FOLDER,
     Manifest,
     Member,
     Shard,
     contents_of,
     revision_of,
 )
-from sojourn.dataset.packing import pack
 from sojourn.dataset.repository import find_manifest, publish
 from sojourn.dataset.sending import Sender
-from sojourn.dataset.shards import Sizes, file_digest, raw_frames, split_into_shards
+from sojourn.dataset.shards import Sizes, split_into_shards
+from sojourn.dataset.source import FolderSource, Source
 from sojourn.errors import StoreError, UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -40,8 +37,9 @@ if TYPE_CHECKING:
     from sojourn.progress import Progress, Task
     from sojourn.stores.base import Store
 
-# More compress no faster than one reader reads.
-_MOST_PACKERS = 8
+MakeEngine: TypeAlias = "Callable[[Source, Sender, Callable[[int, int], None]], Engine]"
+
+_HASHERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +82,7 @@ def push_folder(
     progress: Progress,
     sizes: Sizes | None = None,
 ) -> PushReport:
-    """Send a folder to a store.
-
-    Args:
-        folder: What is sent.
-        store: Where to. A `DryRun` store tells what would be sent.
-        message: A line for whoever reads the manifest.
-        now: The instant that the manifest shows, in UTC.
-        progress: Is told how many bytes of files are dealt with.
-        sizes: How large shards are made.
+    """Send a folder of this machine to a store. Arguments as in `push_source`.
 
     Raises:
         UsageError: the folder or the message cannot be sent.
@@ -101,14 +91,47 @@ def push_folder(
     """
     _check_message(message)
     _check_apart(folder, store)
-    entries = list_folder(folder)
+    source = FolderSource(folder)
+    return push_source(source, store, message=message, now=now, progress=progress, sizes=sizes)
+
+
+def push_source(
+    source: Source,
+    store: Store,
+    *,
+    message: str,
+    now: datetime,
+    progress: Progress,
+    sizes: Sizes | None = None,
+    make_engine: MakeEngine | None = None,
+) -> PushReport:
+    """Send what a source holds to a store.
+
+    Args:
+        source: What is sent.
+        store: Where to. A `DryRun` store tells what would be sent.
+        message: A line for whoever reads the manifest.
+        now: The instant that the manifest shows, in UTC.
+        progress: Is told how many bytes of files are dealt with.
+        sizes: How large shards are made.
+        make_engine: Makes what packs, of source, sender and what takes progress; the threads of
+            this machine if None.
+
+    Raises:
+        UsageError: what is to be sent, or the message, cannot be.
+        StoreError: the store refused.
+        IntegrityError: the manifest in the store cannot be used, or a file changed meanwhile.
+    """
+    _check_message(message)
+    _check_writable(store)
+    entries = source.entries()
     earlier = find_manifest(store)
-    pushed = _Push(folder, store, earlier, sizes or Sizes())
+    pushed = _Push(source, store, earlier)
     with progress.task("push", total=sum(e.size_bytes for e in entries)) as task:
-        pushed.send_shards(entries, task)
+        pushed.send_shards(entries, sizes or Sizes(), make_engine or _threads, task)
     manifest = _manifest(pushed, message=message, now=now)
     unchanged = earlier is not None and manifest.revision == earlier.revision
-    sent_bytes = pushed.sender.sent_bytes
+    sent_bytes = pushed.sent_bytes
     if not unchanged and not _is_published(store, manifest, earlier):
         sent_bytes += publish(store, manifest)
     return PushReport(
@@ -120,8 +143,8 @@ def push_folder(
         files=len(manifest.files),
         raw_bytes=manifest.raw_bytes,
         stored_bytes=manifest.stored_bytes,
-        shards_sent=pushed.sender.sent_shards,
-        shards_reused=len(manifest.shards) - pushed.sender.sent_shards,
+        shards_sent=pushed.sent_shards,
+        shards_reused=len(manifest.shards) - pushed.sent_shards,
         sent_bytes=sent_bytes,
     )
 
@@ -129,70 +152,63 @@ def push_folder(
 class _Push:
     """The shards and members of one push, as they come to be."""
 
-    def __init__(self, folder: Path, store: Store, earlier: Manifest | None, sizes: Sizes) -> None:
-        self._folder = folder
-        self._sizes = sizes
+    def __init__(self, source: Source, store: Store, earlier: Manifest | None) -> None:
+        self._source = source
         self._earlier = _by_outline(earlier) if earlier else {}
-        self._packers = min(_MOST_PACKERS, os.cpu_count() or 1)
+        self._sender = Sender(store)
         self.before = earlier
-        self.sender = Sender(store)
         self.shards: list[Shard] = []
         self.members: list[Member] = []
+        self.sent_shards = 0
+        self.sent_bytes = 0
 
-    def send_shards(self, entries: tuple[Entry, ...], task: Task) -> None:
-        with ExitStack() as stack:
-            # Left in the reverse order: first the sender waits for what it sends.
-            pool = ThreadPoolExecutor(self._packers, "pack")
-            stack.callback(pool.shutdown, cancel_futures=True)
-            stack.enter_context(self.sender)
-            for group in split_into_shards(entries, self._sizes):
-                if not self._reuse(group, pool, task):
-                    self._pack_and_send(group, pool, task)
-
-    def _reuse(self, group: tuple[Entry, ...], pool: ThreadPoolExecutor, task: Task) -> bool:
-        """Take over a shard of the earlier revision if the group's files are what it holds."""
-        known = self._earlier.get(_outline(group))
-        if known is None or not self.sender.is_stored(known[0]):
-            return False
-        shard, members = known
-        paths = [self._folder / m.path for m in members if m.kind == "file"]
-        with local_disk(f"read {self._folder}"):
-            digests = list(pool.map(file_digest, paths))
-        if digests != [m.digest for m in members if m.kind == "file"]:
-            return False
-        index = len(self.shards)
-        self.members += [replace(member, shard=index) for member in members]
-        self.shards.append(shard)
-        task.advance(sum(e.size_bytes for e in group), files=len(paths))
-        return True
-
-    def _pack_and_send(
-        self, group: tuple[Entry, ...], pool: ThreadPoolExecutor, task: Task
+    def send_shards(
+        self, entries: tuple[Entry, ...], sizes: Sizes, make_engine: MakeEngine, task: Task
     ) -> None:
-        def add(member: Member) -> None:
-            self.members.append(member)
-            task.advance(0, files=member.kind == "file")
+        # A folder of that name of the user's own is to come out of the archive as it is.
+        as_tables = not any(e.path.split("/")[0] == SEGMENTS_FOLDER for e in entries)
+        engine = make_engine(self._source, self._sender, _advance(task))
+        packed: list[Future[PackedGroup]] = []
+        with ThreadPoolExecutor(_HASHERS, "compare") as pool, engine:
+            for index, group in enumerate(split_into_shards(entries, sizes)):
+                known = self._reused(group, index, pool)
+                if known is not None:
+                    task.advance(
+                        sum(e.size_bytes for e in group), files=sum(e.kind == "file" for e in group)
+                    )
+                    packed.append(known)
+                else:
+                    packed.append(
+                        engine.pack(
+                            Group(index=index, entries=group, sizes=sizes, as_tables=as_tables)
+                        )
+                    )
+            for future in packed:
+                self.shards.append(future.result().shard)
+                self.members += future.result().members
+        self.sent_shards, self.sent_bytes = engine.sent_shards, engine.sent_bytes
 
-        self.sender.wait_for_room()
-        frames = raw_frames(
-            group,
-            self._folder,
-            shard=len(self.shards),
-            frame_bytes=self._sizes.frame_bytes,
-            add=add,
-            advance=task.advance,
-        )
-        spool = f"write to {tempfile.gettempdir()}"
-        with local_disk(spool):
-            # It has no name, so that nothing of it is left however this process ends.
-            file = tempfile.TemporaryFile(prefix="sojourn-")  # noqa: SIM115 - the sender closes it
-            try:
-                packed = pack(frames, file, pool=pool, ahead=self._packers + 1)
-            except BaseException:
-                file.close()
-                raise
-        self.shards.append(packed.shard)
-        self.sender.send(packed)
+    def _reused(
+        self, group: tuple[Entry, ...], index: int, pool: ThreadPoolExecutor
+    ) -> Future[PackedGroup] | None:
+        """Return a shard of the earlier revision if the group's files are what it holds."""
+        known = self._earlier.get(_outline(group))
+        if known is None or not self._sender.is_stored(known[0]):
+            return None
+        shard, members = known
+        files = [member for member in members if member.kind == "file"]
+        if list(pool.map(self._source.digest, [m.path for m in files])) != [
+            m.digest for m in files
+        ]:
+            return None
+        found: Future[PackedGroup] = Future()
+        here = tuple(replace(member, shard=index) for member in members)
+        found.set_result(PackedGroup(shard=shard, members=here))
+        return found
+
+
+def _advance(task: Task) -> Callable[[int, int], None]:
+    return lambda amount, files: task.advance(amount, files=files)
 
 
 def _check_message(message: str) -> None:
@@ -213,8 +229,15 @@ def _check_apart(folder: Path, store: Store) -> None:
             f"The store {store.url} is inside of {folder}, the folder that is sent.",
             remedy="Name a store outside of the folder.",
         )
+
+
+def _check_writable(store: Store) -> None:
     if store.capabilities.read_only:
         raise StoreError(f"{store.url} can only be read.", remedy="Push to another store.")
+
+
+def _threads(source: Source, sender: Sender, advance: Callable[[int, int], None]) -> Engine:
+    return ThreadEngine(source, sender, advance=advance)
 
 
 def _outline(group: Iterable[Entry | Member]) -> bytes:

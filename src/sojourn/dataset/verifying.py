@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sojourn.dataset.caching import Recent
 from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX
-from sojourn.dataset.shards import file_digest
+from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
+from sojourn.dataset.source import file_digest
 from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import check_reachable
 
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sojourn.columns import Segment as TableSegment
     from sojourn.dataset.manifest import Manifest, Member, Shard
     from sojourn.progress import Progress, Task
     from sojourn.stores.base import Store
 
 _AT_ONCE = 4
+_SEGMENTS_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +155,14 @@ class _ShardChecks:
         self._store = store
         layout = Layout(manifest)
         self._frames = FrameSource(store, manifest, layout)
+        self._segments = SegmentSource(store, manifest, layout, self._frames)
+        self._tables: dict[int, list[Member]] = {}
         self._pieces: dict[FrameId, list[Piece]] = {}
         for member in sorted(manifest.files, key=lambda m: (m.shard, m.offset)):
             for frame_id, piece in layout.pieces(member):
                 self._pieces.setdefault(frame_id, []).append(piece)
+            if member.table is not None:
+                self._tables.setdefault(member.shard, []).append(member)
 
     def problems(self, index: int, task: Task) -> Iterator[Problem]:
         shard = self._manifest.shards[index]
@@ -188,3 +196,22 @@ class _ShardChecks:
                     yield Problem(name=piece.member.path, problem="its contents differ")
         if DIGEST_PREFIX + of_shard.hexdigest() != shard.digest:
             yield Problem(name=shard.key, problem="it does not match its digest")
+        else:
+            yield from self._wrong_tables(index)
+
+    def _wrong_tables(self, shard: int) -> Iterator[Problem]:
+        """Write the text of each table anew, and compare it with its digest."""
+        kept: Recent[SegmentId, TableSegment] = Recent(
+            lambda key: self._segments.fetch(key)[1], keep=_SEGMENTS_KEPT
+        )
+        for member in self._tables.get(shard, ()):
+            of_text = hashlib.sha256()
+            try:
+                for index, segment_id in enumerate(segment_ids(member)):
+                    for text in self._segments.text(kept.get(segment_id), member, index):
+                        of_text.update(text)
+            except IntegrityError as error:
+                yield Problem(name=member.path, problem=error.message)
+                continue
+            if DIGEST_PREFIX + of_text.hexdigest() != member.digest:
+                yield Problem(name=member.path, problem="its contents differ")

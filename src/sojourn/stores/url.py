@@ -48,6 +48,11 @@ def open_store(url: str | Path) -> Store:
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
+def is_address(text: str | Path) -> bool:
+    """Tell whether a text is an address with a scheme, such as s3://…, and no plain path."""
+    return _ADDRESS.fullmatch(os.fspath(text)) is not None
+
+
 def last_component(store: Store) -> str:
     """Return the last part of a store's address: what a pull names its folder after."""
     return store.url.rstrip("/").rpartition("/")[2]

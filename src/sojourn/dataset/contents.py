@@ -1,0 +1,130 @@
+"""What the files of a data set hold, fetched as it is asked for: their bytes, or their columns."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from sojourn.columns import to_pandas
+from sojourn.dataset.caching import Recent
+from sojourn.dataset.frames import FrameId, FrameSource, Layout, check_digest
+from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sojourn.columns import Segment
+    from sojourn.dataset.frames import Piece
+    from sojourn.dataset.manifest import Manifest, Member
+    from sojourn.stores.base import Store
+
+# More are asked for ahead than one connection brings in the time that it takes to use one.
+AHEAD = 6
+# Each is 32 MiB, or 16 of a segment, as they are written by default; those ahead and two more.
+_KEPT = AHEAD + 2
+_REQUESTS = 4
+
+
+class Contents:
+    """Frames and segments of one data set, the last few kept. For several threads at once."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._layout = Layout(manifest)
+        frames = FrameSource(store, manifest, self._layout)
+        self._source = SegmentSource(store, manifest, self._layout, frames)
+        self.frames: Recent[FrameId, bytes] = Recent(lambda key: frames.fetch(key)[1], keep=_KEPT)
+        self.segments: Recent[SegmentId, Segment] = Recent(
+            lambda key: self._source.fetch(key)[1], keep=_KEPT
+        )
+
+    def pieces(self, member: Member) -> tuple[tuple[FrameId, Piece], ...] | None:
+        """Return which frames hold a file's bytes; None if it is kept as columns."""
+        return None if member.table else tuple(self._layout.pieces(member))
+
+    def read(self, member: Member) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            IntegrityError: the store holds something else than was pushed.
+        """
+        pieces = self.pieces(member)
+        data = self._written_anew(member) if pieces is None else self._stored(pieces)
+        check_digest(self._store, self._manifest, member, data)
+        return data
+
+    def table(self, member: Member) -> Any:
+        """Return a table that is kept as columns as pandas reads its text; nothing is parsed.
+
+        Raises:
+            IntegrityError: the store holds something else than was pushed.
+        """
+        segments = [self.segments.get(segment_id) for segment_id in segment_ids(member)]
+        parts = [
+            self._source.columns(segment, member, index) for index, segment in enumerate(segments)
+        ]
+        return to_pandas(self._source.layout_of(member), *parts)
+
+    def needed(self, member: Member) -> Iterator[FrameId | SegmentId]:
+        """Yield what has to be fetched for a file, in order."""
+        yield from segment_ids(member)
+        for frame_id, _ in self._layout.pieces(member):
+            yield frame_id
+
+    def fetch(self, what: FrameId | SegmentId) -> object:
+        """Have a frame or segment fetched, so that it is here when it is asked for."""
+        return self.frames.get(what) if isinstance(what, FrameId) else self.segments.get(what)
+
+    def _stored(self, pieces: Sequence[tuple[FrameId, Piece]]) -> bytes:
+        frame_ids = [frame_id for frame_id, _ in pieces]
+        content = bytearray()
+        with ThreadPoolExecutor(_REQUESTS, "read") as pool:
+            # A frame is let go of as soon as its part is taken.
+            frames = pool.map(self.frames.get, frame_ids) if len(pieces) > 1 else None
+            for frame_id, piece in pieces:
+                raw = next(frames) if frames else self.frames.get(frame_id)
+                content += memoryview(raw)[piece.start : piece.start + piece.size_bytes]
+        return bytes(content)
+
+    def _written_anew(self, member: Member) -> bytes:
+        return b"".join(
+            text
+            for index, segment_id in enumerate(segment_ids(member))
+            for text in self._source.text(self.segments.get(segment_id), member, index)
+        )
+
+
+class Ahead:
+    """Has what files need fetched shortly before their turn, so that nobody waits for the link.
+
+    Args:
+        contents: Where it comes to be.
+        members: The files, in the order in which they will be asked for.
+    """
+
+    def __init__(self, contents: Contents, members: Sequence[Member]) -> None:
+        self._contents = contents
+        self._pool = ThreadPoolExecutor(AHEAD, "ahead")
+        self._order: dict[FrameId | SegmentId, int] = {}
+        self._place: list[int] = []
+        for member in members:
+            first = next(contents.needed(member), None)
+            if first is not None:
+                self._order.setdefault(first, len(self._order))
+            self._place.append(len(self._order))
+        self._ids = list(self._order)
+        self._asked = 0
+
+    def reach(self, index: int) -> None:
+        """Have that fetched which follows what this file needs."""
+        until = min(self._place[index] + AHEAD - 1, len(self._ids))
+        for what in self._ids[self._asked : until]:
+            self._pool.submit(self._contents.fetch, what)
+        self._asked = max(self._asked, until)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
