@@ -34,6 +34,8 @@ NODE_BYTES = 1 << 30
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    # Keeps Ray to the loopback interface; it reads this as it is imported.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     utils: Any = pytest.importorskip("ray.cluster_utils")
     cluster = utils.Cluster(initialize_head=False)
     for _ in range(2):
@@ -41,7 +43,6 @@ def cluster() -> Iterator[Any]:
             num_cpus=NODE_CPUS,
             memory=NODE_BYTES,
             object_store_memory=100 * MIB,
-            node_ip_address="127.0.0.1",
             wait=True,
         )
     yield cluster
@@ -50,9 +51,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture
 def prefix(cluster: Any, s3_server: S3Server, s3_environment: pytest.MonkeyPatch) -> str:
-    # Ray names a node by the address that the machine has outside; it listens on this one.
-    port = cluster.address.rpartition(":")[2]
-    s3_environment.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    s3_environment.setenv("RAY_ADDRESS", cluster.address)
     return f"s3://{s3_server.bucket}/ray/{uuid.uuid4().hex}"
 
 

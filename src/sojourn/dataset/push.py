@@ -183,9 +183,9 @@ class _Push:
                             Group(index=index, entries=group, sizes=sizes, as_tables=as_tables)
                         )
                     )
-            for future in packed:
-                self.shards.append(future.result().shard)
-                self.members += future.result().members
+        for future in packed:
+            self.shards.append(future.result().shard)
+            self.members += future.result().members
         self.sent_shards, self.sent_bytes = engine.sent_shards, engine.sent_bytes
 
     def _reused(

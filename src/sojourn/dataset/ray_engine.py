@@ -132,14 +132,11 @@ class RayEngine:
 
 def _join_cluster(ray: Any, address: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
-    # Else Ray looks for a cluster of this machine at the address that it has outside.
-    is_here = address.startswith(("127.0.0.1:", "localhost:"))
     ray.init(
         address=address or None,
         log_to_driver=False,
         logging_level="ERROR",
         runtime_env={"env_vars": environment},
-        **({"_node_ip_address": "127.0.0.1"} if is_here or not address else {}),
     )
 
 
