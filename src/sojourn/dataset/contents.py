@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Store
 
 # More are asked for ahead than one connection brings in the time that it takes to use one.
-AHEAD = 6
-# Each is 32 MiB, or 16 of a segment, as they are written by default; those ahead and two more.
-_KEPT = AHEAD + 2
+AHEAD = 4
+# Each is 32 MiB, or 16 of a segment, as they are written by default: those ahead, and those in use.
+_KEPT = AHEAD + 4
 _REQUESTS = 4
 
 
@@ -115,13 +115,20 @@ class Ahead:
             self._place.append(len(self._order))
         self._ids = list(self._order)
         self._asked = 0
+        self._reached = 0
 
     def reach(self, index: int) -> None:
         """Have that fetched which follows what this file needs."""
-        until = min(self._place[index] + AHEAD - 1, len(self._ids))
+        self._reached = self._place[index]
+        until = min(self._reached + AHEAD - 1, len(self._ids))
         for what in self._ids[self._asked : until]:
-            self._pool.submit(self._contents.fetch, what)
+            self._pool.submit(self._fetch, what)
         self._asked = max(self._asked, until)
+
+    def _fetch(self, what: FrameId | SegmentId) -> None:
+        # Whoever reads it by now fetches it; it may even have been used and dropped.
+        if self._order[what] >= self._reached:
+            self._contents.fetch(what)
 
     def __enter__(self) -> None:
         pass
