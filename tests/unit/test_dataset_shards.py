@@ -14,7 +14,7 @@ import zstandard
 from sojourn.dataset.archive import ShardArchive
 from sojourn.dataset.listing import Entry, list_folder
 from sojourn.dataset.manifest import Member
-from sojourn.dataset.packing import PackedShard, compress_frame, pack
+from sojourn.dataset.packing import PackedShard, RawFrame, compress_frame, pack
 from sojourn.dataset.shards import Sizes, split_into_shards
 from sojourn.dataset.source import FolderSource, file_digest
 from sojourn.errors import IntegrityError, UsageError
@@ -45,11 +45,11 @@ def _frames(
             advance=lambda *_: None,
         )
         frames = archive.frames(list_folder(folder) if entries is None else entries)
-        return [bytes(frame) for frame in frames], archive.members
+        return [bytes(frame.data) for frame in frames], archive.members
 
 
 def _pack(folder: Path, file: io.BytesIO) -> PackedShard:
-    frames = (bytearray(frame) for frame in _frames(folder)[0])
+    frames = (RawFrame(bytearray(frame)) for frame in _frames(folder)[0])
     with ThreadPoolExecutor(2) as pool:
         return pack(frames, file, pool=pool, ahead=3)
 
@@ -133,7 +133,10 @@ def test_what_repeats_far_back_is_found_within_what_plain_zstd_opens() -> None:
     rng = random.Random(1)
     lines = [f"{number},{rng.random():.6f}\n".encode() for number in range(500_000)]
     table = b"".join(lines)
-    once, twice = compress_frame(bytearray(table)), compress_frame(bytearray(table + table))
+    once, twice = (
+        compress_frame(RawFrame(bytearray(table))),
+        compress_frame(RawFrame(bytearray(table + table))),
+    )
     assert len(twice) < 1.2 * len(once)
     parameters = zstandard.get_frame_parameters(twice)
     assert parameters.window_size <= 1 << 27
@@ -143,7 +146,7 @@ def test_what_repeats_far_back_is_found_within_what_plain_zstd_opens() -> None:
 
 def test_what_is_compressed_already_is_not_compressed_again() -> None:
     noise = bytearray(os.urandom(4 << 20))
-    packed = compress_frame(noise)
+    packed = compress_frame(RawFrame(noise))
     assert len(packed) < len(noise) * 1.001
     assert zstandard.decompress(packed) == noise
 

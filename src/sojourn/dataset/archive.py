@@ -25,6 +25,7 @@ from sojourn.dataset.manifest import (
     Table,
     digest_of,
 )
+from sojourn.dataset.packing import RawFrame
 from sojourn.dataset.preparing import Prepared, prepare
 from sojourn.dataset.shards import BLOCK_BYTES, END_OF_ARCHIVE, tar_header
 from sojourn.dataset.tables import TableCounter, delimiter_of
@@ -85,7 +86,7 @@ class ShardArchive:
         """The segments, by the numbers that members' parts name."""
         return tuple(self._segments[index] for index in range(self._segments_begun))
 
-    def frames(self, entries: Iterable[Entry]) -> Iterator[bytearray]:
+    def frames(self, entries: Iterable[Entry]) -> Iterator[RawFrame]:
         """Yield the archive of these entries.
 
         Raises:
@@ -121,7 +122,7 @@ class ShardArchive:
             for future in waiting:
                 future.cancel()
 
-    def _add_small(self, prepared: Prepared) -> Iterator[bytearray]:
+    def _add_small(self, prepared: Prepared) -> Iterator[RawFrame]:
         entry, data = prepared.entry, prepared.data or b""
         header = tar_header(entry)
         yield from self._bytes.begin_entry(len(header) + entry.size_bytes)
@@ -132,7 +133,7 @@ class ShardArchive:
         self._add_member(prepared.entry, offset, prepared.digest, prepared.shape)
         self._advance(len(data), entry.kind == "file")
 
-    def _add_large(self, entry: Entry) -> Iterator[bytearray]:
+    def _add_large(self, entry: Entry) -> Iterator[RawFrame]:
         delimiter = delimiter_of(entry.path) if self._as_tables else None
         if delimiter is not None:
             found = read_large_table(
@@ -149,7 +150,7 @@ class ShardArchive:
                 return
         yield from self._add_large_bytes(entry)
 
-    def _add_large_bytes(self, entry: Entry) -> Iterator[bytearray]:
+    def _add_large_bytes(self, entry: Entry) -> Iterator[RawFrame]:
         header = tar_header(entry)
         yield from self._bytes.begin_entry(len(header) + entry.size_bytes)
         yield from self._bytes.append(header)
@@ -187,7 +188,7 @@ class ShardArchive:
             )
         )
 
-    def _add_table(self, prepared: Prepared, parsed: Parsed) -> Iterator[bytearray]:
+    def _add_table(self, prepared: Prepared, parsed: Parsed) -> Iterator[RawFrame]:
         layout = parsed.layout
         segment = self._open.get(layout)
         placement = segment.writer.add(parsed) if segment else None
@@ -207,7 +208,7 @@ class ShardArchive:
         self._add_table_member(prepared.entry, prepared.digest, prepared.shape, table)
         self._advance(prepared.entry.size_bytes, 1)
 
-    def _add_large_table(self, entry: Entry, found: LargeTable) -> Iterator[bytearray]:
+    def _add_large_table(self, entry: Entry, found: LargeTable) -> Iterator[RawFrame]:
         first = self._segments_begun
         for data in found.segments():
             self._segments_begun += 1
@@ -243,11 +244,11 @@ class ShardArchive:
         self._open[layout] = segment
         return segment
 
-    def _close(self, layout: Layout) -> Iterator[bytearray]:
+    def _close(self, layout: Layout) -> Iterator[RawFrame]:
         segment = self._open.pop(layout)
         yield from self._write(segment.index, segment.writer.dump(), layout)
 
-    def _write(self, index: int, data: bytes, layout: Layout) -> Iterator[bytearray]:
+    def _write(self, index: int, data: bytes, layout: Layout) -> Iterator[RawFrame]:
         """Write a segment's file, named after its contents so that shards can be unpacked alike."""
         digest = digest_of(data)
         name = digest.removeprefix(DIGEST_PREFIX)[:_NAME_DIGITS]
@@ -265,7 +266,7 @@ class ShardArchive:
         self._segments[index] = Segment(
             offset=offset, size_bytes=len(data), digest=digest, layout=layout
         )
-        yield self._bytes.whole_frame(header + data + _padding(len(data)))
+        yield self._bytes.segment_frame(header + data + _padding(len(data)))
 
 
 class _OpenSegment:
@@ -289,30 +290,30 @@ class _Frames:
         """Where in the archive the next byte comes to be."""
         return self._begun_bytes + len(self._frame)
 
-    def begin_entry(self, entry_bytes: int) -> Iterator[bytearray]:
+    def begin_entry(self, entry_bytes: int) -> Iterator[RawFrame]:
         """End the frame if an entry of this size does not fit into it any more."""
         if self._frame and len(self._frame) + entry_bytes > self._frame_bytes:
             yield from self.end_frame()
 
-    def append(self, data: bytes) -> Iterator[bytearray]:
+    def append(self, data: bytes) -> Iterator[RawFrame]:
         """Take bytes; yield the frames that they fill."""
         self._frame += data
         while len(self._frame) >= self._frame_bytes + BLOCK_BYTES:
             full, self._frame = self._frame[: self._frame_bytes], self._frame[self._frame_bytes :]
             self._begun_bytes += len(full)
-            yield full
+            yield RawFrame(full)
 
-    def end_frame(self) -> Iterator[bytearray]:
+    def end_frame(self) -> Iterator[RawFrame]:
         """Yield what there is of a frame."""
         if self._frame:
             full, self._frame = self._frame, bytearray()
             self._begun_bytes += len(full)
-            yield full
+            yield RawFrame(full)
 
-    def whole_frame(self, data: bytes) -> bytearray:
-        """Return bytes that are a frame of their own; the one before must be ended."""
+    def segment_frame(self, data: bytes) -> RawFrame:
+        """Return a segment as a frame of its own; the one before must be ended."""
         self._begun_bytes += len(data)
-        return bytearray(data)
+        return RawFrame(bytearray(data), is_segment=True)
 
 
 def _padding(size_bytes: int) -> bytes:
