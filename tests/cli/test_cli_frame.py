@@ -166,6 +166,23 @@ def test_interrupt_has_status_130_and_no_traceback(capsys: pytest.CaptureFixture
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_an_interrupt_with_json_is_also_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_guarded(failing(KeyboardInterrupt()), ["--json"]) == 130
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["message"]) == ("interrupted", "Interrupted.")
+    assert error["retryable"] is True
+
+
+def test_no_error_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StoreUnavailableError("\x1b]0;mine\x07 \x9b31m\r\u202edown.", remedy="Wait.")
+
+    assert run_guarded(failing(error), []) == 5
+
+    said = r"sojourn: \x1b]0;mine\x07 \x9b31m\r\u202edown. Wait."
+    assert capsys.readouterr().err == f"{said}\n"
+
+
 def test_python_m_sojourn_is_the_command_line() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "sojourn", "puhs"], capture_output=True, text=True, check=False
@@ -249,6 +266,61 @@ def test_a_signal_to_a_plan_is_130_and_leaves_nothing_behind(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert list(scratch.iterdir()) == []
+
+
+OVERLAY = """
+[runtime_types."mine/\\u001b[31mred"]
+name = "█ \\u009b31m é"
+subscriptions = ["free"]
+"""
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    """The folder of somebody whose own runtime type has letters that few terminals have."""
+    (tmp_path / "sojourn").mkdir()
+    (tmp_path / "sojourn" / "catalog.toml").write_text(OVERLAY, "utf-8")
+    return tmp_path
+
+
+def runtimes(overlay: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "sojourn", "runtimes", *options],
+        env=os.environ | {"XDG_CONFIG_HOME": str(overlay)} | environ,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the overlay lies elsewhere there")
+def test_no_result_steers_the_terminal(overlay: Path) -> None:
+    text, document = runtimes(overlay, "-v"), runtimes(overlay, "--json")
+    assert rb"mine/\x1b[31mred" in text.stdout
+    for out in (text.stdout, document.stdout):
+        assert not {b"\x1b", "\x9b".encode()} & {
+            out[i : i + n] for n in (1, 2) for i in range(len(out))
+        }
+    rows = {row["runtime"]: row["name"] for row in json.loads(document.stdout)["runtimes"]}
+    assert rows["mine/\x1b[31mred"] == "█ \x9b31m é"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the overlay lies elsewhere there")
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_a_terminal_of_few_letters_shows_the_nearest(
+    overlay: Path, environ: dict[str, str]
+) -> None:
+    document = runtimes(overlay, "--json", **environ)
+    assert document.returncode == 0, document.stderr
+    names = {row["runtime"]: row["name"] for row in json.loads(document.stdout)["runtimes"]}
+    assert names["mine/\x1b[31mred"] == "█ \x9b31m é"
+    assert runtimes(overlay, "-v", **environ).returncode == 0
 
 
 def test_sojourn_alone_shows_its_verbs() -> None:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sojourn.cli._screen import write_what_can_be_written
 from sojourn.errors import SojournError, UsageError
+from sojourn.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +34,11 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     """Run the command line and return its exit status; every error becomes one paragraph."""
     arguments = list(sys.argv[1:] if args is None else args)
     as_json = _wants_json(arguments)
+    write_what_can_be_written(sys.stdout)
     try:
         result = _invoke(root, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt, EOFError):
-        _say("Interrupted.", sys.stderr)
-        return _INTERRUPTED
+        return _report_interruption(as_json=as_json)
     except (BrokenPipeError, SystemExit) as ending:
         return _end_of_output(ending)
     except (click.ClickException, SojournError) as error:
@@ -135,6 +137,14 @@ def _report(error: SojournError, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def _report_interruption(*, as_json: bool) -> int:
+    _say("Interrupted.", sys.stderr)
+    if as_json:
+        document = _document("interrupted", "Interrupted.", "Start it again.", retryable=True)
+        _say(json.dumps(document), sys.stdout)
+    return _INTERRUPTED
+
+
 def _report_bug(error: Exception, *, as_json: bool) -> int:
     remedy = "This is a bug in sojourn. Please report it with the lines above."
     _say("".join(traceback.format_exception(error)) + remedy, sys.stderr)
@@ -146,10 +156,11 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _say(text: str, stream: TextIO | None) -> None:
-    """Print what must not fail: letters that the stream cannot write are escaped."""
+    """Print what must not fail: what the stream cannot write, or would obey, is escaped."""
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
+    text = printable(text)
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
