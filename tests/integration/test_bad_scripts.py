@@ -8,15 +8,17 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+SHARED_MEMORY = Path("/dev/shm")
 TRAINING = """
 import torch
 model = torch.nn.Linear(64, 64).cuda()
@@ -154,6 +156,51 @@ torch.save(model.state_dict(), "checkpoints/1/model.pt")
     result = plan(folder, code)
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path) == before
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="no folder is shared memory here")
+def test_a_project_in_shared_memory_stays_as_it_was() -> None:
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        project = Path(folder)
+        (project / "table.csv").write_text("a,b\n1,2\n")
+        code = f"""
+import ctypes, os, pathlib
+here = pathlib.Path({folder!r})
+(here / "table.csv").write_text("x")
+(here / "new.txt").write_text("x")
+libc = ctypes.CDLL(None)
+libc.truncate(os.fsencode(here / "table.csv"), 0)
+libc.unlink(os.fsencode(here / "train.py"))
+libc.open(os.fsencode(here / "made.txt"), os.O_CREAT | os.O_WRONLY, 0o600)
+open("/dev/null", "w").write("x")
+{TRAINING}
+"""
+        result = plan(project, code)
+        assert result.returncode == 0, result.stderr
+        assert (project / "train.py").read_text() == code
+        assert (project / "table.csv").read_text() == "a,b\n1,2\n"
+        assert sorted(path.name for path in project.iterdir()) == ["table.csv", "train.py"]
+
+
+@pytest.mark.torch
+def test_one_that_starts_processes_has_semaphores_and_shared_memory(tmp_path: Path) -> None:
+    code = f"""
+import multiprocessing
+import multiprocessing.shared_memory
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+worker = context.Process(target=queue.put, args=(7,))
+worker.start()
+assert queue.get() == 7
+worker.join()
+shared = multiprocessing.shared_memory.SharedMemory(create=True, size=16)
+shared.close()
+shared.unlink()
+{TRAINING}
+"""
+    result = plan(tmp_path, code)
+    assert result.returncode == 0, result.stderr
 
 
 def contents(folder: Path) -> dict[str, str]:

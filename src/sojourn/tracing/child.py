@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
-from sojourn.script.confine import confine_writes, end_with_parent
+from sojourn.script.confine import confine_writes, end_with_parent, writable_devices
 from sojourn.script.source import ScriptSource, read_source
 from sojourn.tracing.failures import brief, explain
 from sojourn.tracing.processes import Processes
@@ -65,7 +65,8 @@ def main() -> None:
 
 def _answer(request: Request) -> NoReturn:
     # Before there are threads, which would stay unconfined.
-    confine_writes([Path(request.writable)])
+    guarded = [Path(request.original), *(Path(local) for _, local in request.rules)]
+    confine_writes([Path(request.writable), *writable_devices(guarded=guarded)])
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
     except SojournError as error:

@@ -25,15 +25,16 @@ class StepFunction:
 class Request:
     """One script to trace.
 
-    `script` lies in `folder`, the scratch copy; `writable` takes whatever the script writes
-    elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size` of
-    None leaves the script's own; `changes` are those around the script, and their batch size stands
-    in `batch_size` too. `answer` is the file to write the answer to, `output` the one for what the
-    script prints. With a `step`, the script is imported and that is called.
+    `script` lies in `folder`, the scratch copy of `original`; `writable` takes whatever the script
+    writes elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size`
+    of None leaves the script's own; `changes` are those around the script, and their batch size
+    stands in `batch_size` too. `answer` is the file to write the answer to, `output` the one for
+    what the script prints. With a `step`, the script is imported and that is called.
     """
 
     target: str
     script: str
+    original: str
     folder: str
     writable: str
     answer: str

@@ -163,6 +163,7 @@ def _request(  # noqa: PLR0917 - all of them make it up
     return Request(
         target=script.name,
         script=str(folder / script.name),
+        original=str(script.parent),
         folder=str(folder),
         writable=str(own),
         answer=str(own / "answer.json"),
