@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_CHANGES, Changes, load_changes
+from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +86,33 @@ class Answer:
 
 
 def read_answer(path: Path) -> Answer | None:
-    """Read the child's answer; None if it left none."""
-    if not path.exists():
+    """Read the child's answer; None if it left none.
+
+    Raises:
+        TraceError: what lies there is no answer: the script has put it there.
+    """
+    try:
+        document = json.loads(read_file(path, follow_links=False))
+    except FileNotFoundError:
         return None
-    return Answer(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_answer() from error
+    if not _is_answer(document):
+        raise _no_answer()
+    return Answer(**document)
+
+
+def _is_answer(document: object) -> bool:
+    fields = {"trace", "message", "remedy"}
+    if not isinstance(document, dict) or not document.keys() <= fields:
+        return False
+    texts = [value for name, value in document.items() if name != "trace" or value is not None]
+    says_anything = document.get("trace") is not None or bool(document.get("message"))
+    return says_anything and all(isinstance(text, str) for text in texts)
+
+
+def _no_answer() -> TraceError:
+    return TraceError(
+        "The script wrote over what tracing had to say of it.",
+        remedy="Let it write below its own folder, not above it, while planning.",
+    )
