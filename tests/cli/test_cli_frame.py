@@ -17,6 +17,7 @@ import pytest
 from sojourn import __version__
 from sojourn.cli import VERBS, root
 from sojourn.cli._errors import run_guarded
+from sojourn.cli._page import write_page
 from sojourn.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -321,6 +322,61 @@ def test_a_terminal_of_few_letters_shows_the_nearest(
     names = {row["runtime"]: row["name"] for row in json.loads(document.stdout)["runtimes"]}
     assert names["mine/\x1b[31mred"] == "█ \x9b31m é"
     assert runtimes(overlay, "-v", **environ).returncode == 0
+
+
+def test_too_few_open_files_are_a_refusal_in_one_paragraph(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("x = 1")
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 8; exec "$0" -m sojourn plan -q train.py', sys.executable],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode in {2, 4}, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "ulimit -n 1024" in result.stderr
+
+
+def test_a_page_that_has_no_room_leaves_the_old_one(tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    page.write_text("old")
+    limited = (
+        "import resource, signal; from pathlib import Path; import sys\n"
+        "from sojourn.cli._page import write_page\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "write_page(Path(sys.argv[1]), 'x' * 10_000)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", limited, page], capture_output=True, text=True, check=False
+    )
+    assert "UsageError: The page could not be written" in result.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"plan.html": "old"}
+
+
+def test_a_page_replaces_the_old_one_behind_a_link_and_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "real.html").chmod(0o640)
+    (tmp_path / "plan.html").symlink_to("real.html")
+    write_page(tmp_path / "plan.html", "new")
+    assert (tmp_path / "plan.html").is_symlink()
+    assert (tmp_path / "real.html").read_text() == "new"
+    assert (tmp_path / "real.html").stat().st_mode & 0o777 == 0o640
+    write_page(Path(os.devnull), "to nowhere")
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("page", ["missing/plan.html", "train.py/plan.html", "a" * 300])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_traced(
+    tmp_path: Path, page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("print('traced')")
+    status = run_guarded(root, ["plan", str(script), "-v", "--html", str(tmp_path / page)])
+    assert status == 2
+    assert "traced" not in capsys.readouterr().err
 
 
 def test_sojourn_alone_shows_its_verbs() -> None:

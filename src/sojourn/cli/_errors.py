@@ -28,6 +28,7 @@ _COMPLETE = "_SOJOURN_COMPLETE"  # set by the shell when it asks click for compl
 _INTERRUPTED = 130
 _BUG = 1
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
@@ -44,8 +45,8 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     except (click.ClickException, SojournError) as error:
         return _refuse(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence shows the bug whole
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return _report(_no_room(error), as_json=as_json)
+        if (refusal := _limit_of_machine(error)) is not None:
+            return _report(refusal, as_json=as_json)
         return _report_bug(error, as_json=as_json)
     finally:
         _flush(sys.stdout)
@@ -80,6 +81,20 @@ def _end_of_output(ending: BrokenPipeError | SystemExit) -> int:
         raise ending
     silence(sys.stdout)
     return 0
+
+
+def _limit_of_machine(error: Exception) -> UsageError | None:
+    """Return what to say where the machine, not sojourn, has come to an end; None elsewhere."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _NO_ROOM:
+        return _no_room(error)
+    if error.errno in _TOO_MANY_FILES:
+        return UsageError(
+            f"{error.filename or 'A file'} could not be opened: {error.strerror}.",
+            remedy="Allow more open files (`ulimit -n 1024`), and try again.",
+        )
+    return None
 
 
 def _no_room(error: OSError) -> UsageError:
