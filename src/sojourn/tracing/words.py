@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from sojourn.forecast.trace import Trace
 
 _LONGEST_LINE = 300
+# Letters of a line that are looked at: looking for keys in a line takes more than its length.
+_LOOKED_AT = 4 * _LONGEST_LINE
 _LONGEST_MESSAGE = 1500
 _MOST_NOTES = 100
+_MOST_LINES = 10_000
 _TAIL_LINES = 15
 _TAIL_BYTES = 1 << 16
 # What a script prints is kept up to this, and its end thereafter.
@@ -41,24 +44,28 @@ class Words:
 
     def message(self, text: str) -> str:
         """Return an error's text, of a paragraph at the most."""
-        return shortened(self._plain(text), _LONGEST_MESSAGE)
+        return shortened(self._plain(shortened(text, _LONGEST_MESSAGE)), _LONGEST_MESSAGE)
 
     def lines(self, text: str) -> list[str]:
         """Return the lines of what was printed."""
         # A progress bar writes over its line; what it showed last counts.
-        ends = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-        return [shortened(self._plain(line), _LONGEST_LINE) for line in ends]
+        printed = text.removesuffix("\n").split("\n")[-_MOST_LINES:]
+        return [self._line(line.rstrip("\r").rpartition("\r")[2]) for line in printed]
 
     def notes(self, texts: Iterable[str]) -> tuple[str, ...]:
         """Return notes, a line each and not too many."""
-        notes = [shortened(self._plain(" ".join(text.split())), _LONGEST_LINE) for text in texts]
-        left_out = len(notes) - _MOST_NOTES
-        more = [f"{left_out} more things of this kind"] if left_out > 0 else []
-        return tuple(dict.fromkeys([*notes[:_MOST_NOTES], *more]))
+        given = list(texts)
+        notes = [self._line(" ".join(text.split())) for text in given[:_MOST_NOTES]]
+        left_out = len(given) - len(notes)
+        more = [f"{left_out} more things of this kind"] if left_out else []
+        return tuple(dict.fromkeys([*notes, *more]))
 
     def trace(self, trace: Trace) -> Trace:
         """Return the trace with harmless assumptions."""
         return replace(trace, assumptions=self.notes(trace.assumptions))
+
+    def _line(self, text: str) -> str:
+        return shortened(self._plain(shortened(text, _LOOKED_AT)), _LONGEST_LINE)
 
     def _plain(self, text: str) -> str:
         return printable(hide_keys(text, self.secrets))
@@ -79,7 +86,7 @@ def printed_last(path: Path, words: Words) -> list[str]:
 
 def last_lines(text: str, words: Words) -> list[str]:
     """Return the last lines of a text."""
-    return words.lines(text.rstrip("\n")[-_TAIL_BYTES:])[-_TAIL_LINES:] if text.strip() else []
+    return words.lines(text[-_TAIL_BYTES:])[-_TAIL_LINES:] if text.strip() else []
 
 
 def cut_output(path: Path) -> None:
