@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sojourn.errors import UsageError
@@ -76,11 +77,13 @@ def plan(
     from sojourn.catalog import default_overlay_path, load_catalog
     from sojourn.planning.plan import make_plan
     from sojourn.progress import NoProgress
+    from sojourn.redact import secret_values
     from sojourn.script.paths import parse_path_rule
     from sojourn.tracing.script import check_traceable
     from sojourn.tracing.server import TraceServer
     from sojourn.tracing.step import parse_step
     from sojourn.tracing.tracer import Tracer
+    from sojourn.tracing.words import Words
 
     script, function = parse_step(target, step, batch)
     catalog = load_catalog(default_overlay_path())
@@ -99,6 +102,7 @@ def plan(
             progress=progress or NoProgress(),
             server=server,
             capabilities=_capabilities(catalog, runtime_types),
+            words=Words(secrets=secret_values(os.environ)),
         )
         return make_plan(
             target=str(script) if function is None else f"{script}:{function.function}",

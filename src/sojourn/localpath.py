@@ -1,8 +1,13 @@
-"""From the text that a person gives for a place on this machine to a path that can be looked at."""
+"""From the text that a person gives for a place on this machine to a path that can be looked at.
+
+And a reader of such a path that does not wait for what is no file.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,3 +64,25 @@ def check_reachable(path: Path, *, error: type[SojournError] = UsageError) -> Pa
             remedy="Check the permissions of the folders above it, or name another folder.",
         ) from why
     return path
+
+
+def read_file(path: Path, *, last_bytes: int | None = None, follow_links: bool = True) -> bytes:
+    """Read a file, or its last bytes, and nothing that is no file: a pipe might never answer.
+
+    Args:
+        path: What should be a file.
+        last_bytes: At most so many bytes from its end; None: all.
+        follow_links: Whether the path may be a link to a file.
+
+    Raises:
+        OSError: it is not there, may not be read, or is no file.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody to write.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "It is not a file", os.fspath(path))
+        if last_bytes is not None:
+            file.seek(max(0, found.st_size - last_bytes))
+        return file.read(last_bytes)

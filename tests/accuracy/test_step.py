@@ -71,6 +71,42 @@ def test_a_step_that_cannot_be_taken_is_refused(
     assert remedy in caught.value.remedy
 
 
+@pytest.mark.parametrize("name", ["", "os.system", "a b"])
+def test_what_is_no_name_of_a_function_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="is no name of a function"):
+        sojourn.plan(FILE, step=name)
+    with pytest.raises(UsageError, match="is no name of a function"):
+        sojourn.plan(FILE, step="train_step", batch=name)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [("nope", "has no function 'nope'"), ("later", "trains as it is imported")],
+)
+def test_a_file_that_trains_as_it_is_imported_is_no_step(
+    tmp_path: Path, step: str, message: str
+) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(
+        "import torch\n"
+        "model = torch.nn.Linear(4, 4).cuda()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "for _ in range(4):\n"
+        "    model(torch.ones(2, 4, device='cuda')).sum().backward()\n"
+        "    optimizer.step()\n"
+        "def later(): ...\n",
+        "utf-8",
+    )
+    with pytest.raises(TraceError, match=message):
+        trace_script(
+            file,
+            step=StepFunction(function=step),
+            compute_capability="8.0",
+            timeout_s=120,
+            progress=NoProgress(),
+        )
+
+
 def test_a_function_that_no_other_process_finds_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be found from another process"):
         sojourn.plan(step=lambda: None)

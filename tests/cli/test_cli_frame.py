@@ -17,6 +17,7 @@ import pytest
 from sojourn import __version__
 from sojourn.cli import VERBS, root
 from sojourn.cli._errors import run_guarded
+from sojourn.cli._page import write_page
 from sojourn.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -166,6 +167,23 @@ def test_interrupt_has_status_130_and_no_traceback(capsys: pytest.CaptureFixture
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_an_interrupt_with_json_is_also_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_guarded(failing(KeyboardInterrupt()), ["--json"]) == 130
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["message"]) == ("interrupted", "Interrupted.")
+    assert error["retryable"] is True
+
+
+def test_no_error_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StoreUnavailableError("\x1b]0;mine\x07 \x9b31m\r\u202edown.", remedy="Wait.")
+
+    assert run_guarded(failing(error), []) == 5
+
+    said = r"sojourn: \x1b]0;mine\x07 \x9b31m\r\u202edown. Wait."
+    assert capsys.readouterr().err == f"{said}\n"
+
+
 def test_python_m_sojourn_is_the_command_line() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "sojourn", "puhs"], capture_output=True, text=True, check=False
@@ -249,6 +267,116 @@ def test_a_signal_to_a_plan_is_130_and_leaves_nothing_behind(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert list(scratch.iterdir()) == []
+
+
+OVERLAY = """
+[runtime_types."mine/\\u001b[31mred"]
+name = "█ \\u009b31m é"
+subscriptions = ["free"]
+"""
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    """The folder of somebody whose own runtime type has letters that few terminals have."""
+    (tmp_path / "sojourn").mkdir()
+    (tmp_path / "sojourn" / "catalog.toml").write_text(OVERLAY, "utf-8")
+    return tmp_path
+
+
+def runtimes(overlay: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "sojourn", "runtimes", *options],
+        env=os.environ | {"XDG_CONFIG_HOME": str(overlay)} | environ,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the overlay lies elsewhere there")
+def test_no_result_steers_the_terminal(overlay: Path) -> None:
+    text, document = runtimes(overlay, "-v"), runtimes(overlay, "--json")
+    assert rb"mine/\x1b[31mred" in text.stdout
+    for out in (text.stdout, document.stdout):
+        assert not {b"\x1b", "\x9b".encode()} & {
+            out[i : i + n] for n in (1, 2) for i in range(len(out))
+        }
+    rows = {row["runtime"]: row["name"] for row in json.loads(document.stdout)["runtimes"]}
+    assert rows["mine/\x1b[31mred"] == "█ \x9b31m é"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the overlay lies elsewhere there")
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_a_terminal_of_few_letters_shows_the_nearest(
+    overlay: Path, environ: dict[str, str]
+) -> None:
+    document = runtimes(overlay, "--json", **environ)
+    assert document.returncode == 0, document.stderr
+    names = {row["runtime"]: row["name"] for row in json.loads(document.stdout)["runtimes"]}
+    assert names["mine/\x1b[31mred"] == "█ \x9b31m é"
+    assert runtimes(overlay, "-v", **environ).returncode == 0
+
+
+def test_too_few_open_files_are_a_refusal_in_one_paragraph(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("x = 1")
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 8; exec "$0" -m sojourn plan -q train.py', sys.executable],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode in {2, 4}, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "ulimit -n 1024" in result.stderr
+
+
+def test_a_page_that_has_no_room_leaves_the_old_one(tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    page.write_text("old")
+    limited = (
+        "import resource, signal; from pathlib import Path; import sys\n"
+        "from sojourn.cli._page import write_page\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "write_page(Path(sys.argv[1]), 'x' * 10_000)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", limited, page], capture_output=True, text=True, check=False
+    )
+    assert "UsageError: The page could not be written" in result.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"plan.html": "old"}
+
+
+def test_a_page_replaces_the_old_one_behind_a_link_and_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "real.html").chmod(0o640)
+    (tmp_path / "plan.html").symlink_to("real.html")
+    write_page(tmp_path / "plan.html", "new")
+    assert (tmp_path / "plan.html").is_symlink()
+    assert (tmp_path / "real.html").read_text() == "new"
+    assert (tmp_path / "real.html").stat().st_mode & 0o777 == 0o640
+    write_page(Path(os.devnull), "to nowhere")
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("page", ["missing/plan.html", "train.py/plan.html", "a" * 300])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_traced(
+    tmp_path: Path, page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("print('traced')")
+    status = run_guarded(root, ["plan", str(script), "-v", "--html", str(tmp_path / page)])
+    assert status == 2
+    assert "traced" not in capsys.readouterr().err
 
 
 def test_sojourn_alone_shows_its_verbs() -> None:

@@ -97,6 +97,17 @@ def test_the_text_names_the_verdict_and_the_page_is_written(tmp_path: Path) -> N
 
 
 @pytest.mark.torch
+def test_bars_are_drawn_with_what_the_terminal_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = sojourn("plan", script(tmp_path, TRAINING.format(batch=64)), "--on", "colab/t4")
+    assert result.returncode == 0, result.stderr
+    assert "##" in result.stdout
+    assert "colab/t4 is the cheapest" in result.stdout
+
+
+@pytest.mark.torch
 def test_arguments_after_two_dashes_go_to_the_script(tmp_path: Path) -> None:
     code = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--batch', type=int)\n"
     code += TRAINING.replace("{batch}", "p.parse_args().batch")

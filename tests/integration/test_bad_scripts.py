@@ -8,15 +8,17 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+SHARED_MEMORY = Path("/dev/shm")
 TRAINING = """
 import torch
 model = torch.nn.Linear(64, 64).cuda()
@@ -154,6 +156,180 @@ torch.save(model.state_dict(), "checkpoints/1/model.pt")
     result = plan(folder, code)
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path) == before
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="no folder is shared memory here")
+def test_a_project_in_shared_memory_stays_as_it_was() -> None:
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        project = Path(folder)
+        (project / "table.csv").write_text("a,b\n1,2\n")
+        code = f"""
+import ctypes, os, pathlib
+here = pathlib.Path({folder!r})
+(here / "table.csv").write_text("x")
+(here / "new.txt").write_text("x")
+libc = ctypes.CDLL(None)
+libc.truncate(os.fsencode(here / "table.csv"), 0)
+libc.unlink(os.fsencode(here / "train.py"))
+libc.open(os.fsencode(here / "made.txt"), os.O_CREAT | os.O_WRONLY, 0o600)
+open("/dev/null", "w").write("x")
+{TRAINING}
+"""
+        result = plan(project, code)
+        assert result.returncode == 0, result.stderr
+        assert (project / "train.py").read_text() == code
+        assert (project / "table.csv").read_text() == "a,b\n1,2\n"
+        assert sorted(path.name for path in project.iterdir()) == ["table.csv", "train.py"]
+
+
+@pytest.mark.torch
+def test_one_that_starts_processes_has_semaphores_and_shared_memory(tmp_path: Path) -> None:
+    code = f"""
+import multiprocessing
+import multiprocessing.shared_memory
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+worker = context.Process(target=queue.put, args=(7,))
+worker.start()
+assert queue.get() == 7
+worker.join()
+shared = multiprocessing.shared_memory.SharedMemory(create=True, size=16)
+shared.close()
+shared.unlink()
+{TRAINING}
+"""
+    result = plan(tmp_path, code)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["answer.json", "output.txt"])
+def test_one_that_puts_a_pipe_where_its_answer_belongs_does_not_hang(
+    tmp_path: Path, name: str
+) -> None:
+    code = f"""
+import ctypes, os
+os.mkfifo("../made")
+os.rename("../made", "../{name}")
+os._exit(0)
+{TRAINING}
+"""
+    assert "train.py" in refusal(plan(tmp_path, code, "--timeout", "20s")) or name == "answer.json"
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "answer", ['{"bad":', "[]", "null", '{"bad": 1}', '{"message": 5}', "{}", '{"trace": "{}"}']
+)
+def test_one_that_answers_in_our_place_is_refused(tmp_path: Path, answer: str) -> None:
+    code = f"import os\nopen('../answer.json', 'w').write({answer!r})\nos._exit(0)\n{TRAINING}"
+    refusal(plan(tmp_path, code))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("code", "needle"),
+    [
+        (
+            "class Odd(Exception):\n    def __str__(self): raise ValueError('no')\nraise Odd\n",
+            "train.py:3 raised Odd: (its text cannot be made: ValueError)",
+        ),
+        (
+            "import sys\nclass Odd:\n    def __str__(self): raise KeyError\nsys.exit(Odd())\n",
+            "exit status (its text cannot be made: KeyError)",
+        ),
+        ("raise GeneratorExit\n", "train.py:1 raised GeneratorExit."),
+        ("raise KeyboardInterrupt\n", "train.py:1 raised KeyboardInterrupt."),
+        ("import traceback\ntraceback.extract_tb = None\n1 / 0\n", "Tracing train.py failed"),
+        ("import os\nos._exit = None\nraise OSError(24, 'x')\n", "ulimit -n"),
+        ("import json\njson.dumps = None\n1 / 0\n", "could not be written"),
+    ],
+)
+def test_one_that_breaks_what_it_stands_on_is_told_so_without_our_own_lines(
+    tmp_path: Path, code: str, needle: str
+) -> None:
+    said = refusal(plan(tmp_path, code))
+    assert needle in said
+    assert "os._exit" not in said
+    assert "sojourn/tracing" not in said
+
+
+@pytest.mark.torch
+def test_a_limit_of_the_shell_is_named(tmp_path: Path) -> None:
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (1, 100))
+while True:
+    pass
+{TRAINING}
+"""
+    assert "ulimit -t" in refusal(plan(tmp_path, code))
+
+
+def test_no_path_rule_moves_the_whole_machine(tmp_path: Path) -> None:
+    assert "--path /=." in refusal(plan(tmp_path, TRAINING, "--path", "/=."), 2)
+
+
+@pytest.mark.torch
+def test_one_that_prints_without_end_is_quoted_briefly(tmp_path: Path) -> None:
+    code = f"""
+import os
+for _ in range(60):
+    os.write(1, b"x" * 1_000_000)
+os.write(1, b"\\n\\x1b]0;mine\\x07last words\\n")
+os._exit(3)
+{TRAINING}
+"""
+    said = refusal(plan(tmp_path, code))
+    assert r"\x1b]0;mine\x07last words" in said
+    assert len(said) < 1000
+    code = f"import sys\nsys.exit('y' * 1_000_000)\n{TRAINING}"
+    assert len(refusal(plan(tmp_path, code))) < 1000
+
+
+CANARY = "canary-in-the-mine"
+
+
+@pytest.mark.torch
+def test_no_key_is_shown_that_a_script_runs_into(tmp_path: Path) -> None:
+    code = f"""
+import os, subprocess
+os.system("wandb login canary-of-wandb")
+subprocess.run(["curl", "-H", "Authorization: Bearer canary-of-hub", "https://models.example"])
+print(os.environ, flush=True)
+try:
+    raise ValueError(os.environ["SOME_TOKEN"])
+except ValueError:
+    pass
+{TRAINING}
+raise ValueError("x" * 290 + os.environ["SOME_TOKEN"])
+"""
+    page = tmp_path / "plan.html"
+    options = ("--json", "-v", "--html", str(page))
+    (tmp_path / "train.py").write_text(code)
+    command = [sys.executable, "-m", "sojourn", "plan", "train.py", "--on", "colab/t4", *options]
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "SOME_TOKEN": CANARY},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "not run: wandb login" in result.stdout
+    assert "canary" not in result.stdout + result.stderr + page.read_text("utf-8")
+    code = f"import os\nprint(os.environ, flush=True)\nos._exit(1)\n{TRAINING}"
+    assert CANARY not in refusal(plan(tmp_path, code, SOME_TOKEN=CANARY))
+
+
+def test_a_script_whose_name_looks_like_an_option_is_told_how_to_type_it(tmp_path: Path) -> None:
+    code = f"raise ValueError\n{TRAINING}"
+    (tmp_path / "-dash.py").write_text(code)
+    said = refusal(plan(tmp_path, code, name="./-dash.py"))
+    assert "sojourn plan ./-dash.py -v" in said
 
 
 def contents(folder: Path) -> dict[str, str]:

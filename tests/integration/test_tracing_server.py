@@ -13,6 +13,7 @@ from sojourn.forecast.trace import Trace
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_variants
 from sojourn.tracing.server import TraceServer
+from sojourn.tracing.words import MOST_OUTPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,3 +127,63 @@ def test_a_script_has_nothing_to_read_from_standard_input(
     (asked,) = traced(server, tmp_path, f"name = input('Name? ')\n{TRAINING}")
     assert not isinstance(asked, Trace)
     assert "input" in asked.message or "EOF" in asked.message
+
+
+def test_what_a_script_leaves_in_a_session_of_its_own_is_ended(
+    server: TraceServer, tmp_path: Path
+) -> None:
+    daemon = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        print('pid', os.getpid(), flush=True)\n"
+        "        time.sleep(600)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "time.sleep(0.5)\n"
+    )
+    heard = Heard()
+    (tmp_path / "train.py").write_text(daemon + TRAINING, "utf-8")
+    (trace,) = trace_variants(
+        tmp_path / "train.py",
+        [Variant(compute_capability="8.0", changes=Changes())],
+        timeout_s=60,
+        echo=True,
+        server=server,
+        progress=heard,
+    )
+    assert isinstance(trace, Trace)
+    (said,) = (note for note in heard.notes if "pid" in note)
+    assert not psutil.pid_exists(int(said.split()[1]))
+    assert isinstance(traced(server, tmp_path, TRAINING)[0], Trace)
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = f"import os\nos.makedirs('a/b')\nos.chmod('a', 0)\n{TRAINING}"
+    with TraceServer() as own:
+        assert isinstance(traced(own, tmp_path, code)[0], Trace)
+    assert list(temporary.iterdir()) == []
+
+
+def test_output_without_end_does_not_fill_the_disk(server: TraceServer, tmp_path: Path) -> None:
+    heard = Heard()
+    code = "import os\nfor _ in range(400):\n    os.write(1, b'x\\n' * 500_000)\nprint('end')\n"
+    (tmp_path / "train.py").write_text(code + TRAINING, "utf-8")
+    trace_variants(
+        tmp_path / "train.py",
+        [Variant(compute_capability="8.0", changes=Changes())],
+        timeout_s=60,
+        echo=True,
+        server=server,
+        progress=heard,
+    )
+    (said,) = (note for note in heard.notes if "x\n" in note)
+    assert said.rstrip().endswith("end")
+    assert len(said) <= MOST_OUTPUT_BYTES

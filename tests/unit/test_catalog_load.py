@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -237,3 +238,16 @@ def test_figures_round_trip_through_a_file(
     row = get_runtime_type(load_catalog(path), "colab/t4")
 
     assert (row.rate_units_per_hour, row.vcpus) == (rate, vcpus)
+
+
+def test_a_pipe_in_place_of_the_overlay_is_refused_and_not_waited_for(overlay: Path) -> None:
+    os.mkfifo(overlay)
+    with pytest.raises(CatalogError, match="cannot be read: It is not a file"):
+        load_catalog(overlay)
+
+
+def test_an_overlay_may_be_a_link_with_windows_line_ends(overlay: Path) -> None:
+    real = overlay.with_name("real.toml")
+    real.write_bytes(CONTRACT_EXAMPLE.replace("\n", "\r\n").encode())
+    overlay.symlink_to(real)
+    assert get_runtime_type(load_catalog(overlay), "local/rtx3060").vcpus == 8

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.errors import IntegrityError
+from sojourn.redact import redact_address, redact_arguments
 from sojourn.runs.events import DataPulled, Event, JobEnded, JobStarted, RunEnded, RunStarted
 from sojourn.runs.journal import Journal, read_journal
-from sojourn.runs.redact import redact_address, redact_arguments
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123000, tzinfo=UTC)
 

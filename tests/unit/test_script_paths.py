@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import glob
 import os
+import posix
 import shutil
 import sys
 import tempfile
@@ -397,3 +398,49 @@ def test_threads_do_not_disturb_each_other(traced: Path) -> None:
         thread.join()
     assert failures == []
     assert contents(traced).keys() >= {"t0", "t1", "t2", "t3"}
+
+
+@pytest.mark.parametrize("form", ["path", "descriptor", "posix", "fchmod"])
+def test_mode_and_times_of_the_users_files_stay_however_they_are_named(
+    traced: Path, form: str
+) -> None:
+    file = traced / "a.csv"
+    before = file.stat()
+    with file.open() as opened:
+        if form == "fchmod":
+            os.fchmod(opened.fileno(), 0o600 ^ before.st_mode & 0o777)
+            os.fchown(opened.fileno(), before.st_uid, before.st_gid)
+        named: Path | int = opened.fileno() if form == "descriptor" else file
+        change = posix if form == "posix" else os
+        change.chmod(named, 0o600 ^ before.st_mode & 0o777)
+        change.utime(named, (1, 1))
+    after = file.stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+    assert after.st_ctime_ns == before.st_ctime_ns
+
+
+def test_mode_and_times_of_what_a_script_wrote_are_its_own(traced: Path) -> None:
+    with (traced / "new.txt").open("w") as opened:
+        os.fchmod(opened.fileno(), 0o751)
+        os.utime(opened.fileno(), (1, 1))
+    written = (traced / "new.txt").stat()
+    assert (written.st_mode & 0o777, written.st_mtime) == (0o751, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no folder is shared memory here")
+def test_files_in_shared_memory_stay_as_they_are(tmp_path: Path) -> None:
+    writable = tmp_path / "writable"
+    writable.mkdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        kept = Path(folder, "kept.txt")
+        kept.write_text("kept")
+        undo = PathMap([], writable, free=[]).install()
+        kept.write_text("overwritten")
+        Path(folder, "new.txt").write_text("x")
+        seen = (kept.read_text(), sorted(os.listdir(folder)))  # noqa: PTH208
+        kept.unlink()
+        undo()
+        assert seen == ("overwritten", ["kept.txt", "new.txt"])
+        assert contents(Path(folder)) == {"kept.txt": "kept"}
+    with Path("/dev/null").open("w") as nowhere:
+        nowhere.write("x")

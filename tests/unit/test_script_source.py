@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sojourn.errors import TraceError, UsageError
 from sojourn.script.cells import plain_cell
+from sojourn.script.notebook import without_future
 from sojourn.script.source import read_source
 
 if TYPE_CHECKING:
@@ -205,6 +207,126 @@ def test_cd_env_and_mkdir_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_future_imports_of_any_cell_come_first(tmp_path: Path) -> None:
     path = notebook(tmp_path, "x = 1", "from __future__ import annotations\ny: Unknown = 2")
     assert run(path)["y"] == 2
+
+
+def test_a_future_import_over_several_lines_comes_first_too(tmp_path: Path) -> None:
+    cell = (
+        "from __future__ import (  # é\n    annotations,\n    division,\n); y: Unknown = 2\nz = 3"
+    )
+    path = notebook(tmp_path, "text = '''\nfrom __future__ import braces\n'''", cell)
+    assert run(path)["y"] == 2
+    assert run(path)["text"] == "\nfrom __future__ import braces\n"
+    source = read_source(path)
+    line = source.code.split("\n").index("z = 3") + 1
+    assert source.label(line) == "baseline.ipynb[2]:5"
+
+
+@given(
+    st.sampled_from(["'''doc'''; ", "'é'; ", ""]),
+    st.sampled_from(["annotations", "(annotations)", "(\nannotations,\n)", "\\\n annotations"]),
+    st.sampled_from(["", "; x = 1", "  # why", ";"]),
+)
+def test_a_cell_without_its_future_imports_keeps_its_lines(
+    before: str, names: str, after: str
+) -> None:
+    cell = f"{before}from __future__ import {names}{after}\nlast = 1"
+    lines, imports = without_future(cell.split("\n"))
+    ast.parse("\n".join(lines))
+    assert imports == ["from __future__ import annotations"]
+    assert (len(lines), lines[-1]) == (cell.count("\n") + 1, "last = 1")
+
+
+def test_a_wrong_future_import_names_its_cell_and_line(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "x = 1", "from __future__ import nope")
+    with pytest.raises(TraceError) as caught:
+        read_source(path)
+    assert "baseline.ipynb[2]:1 is not valid Python" in caught.value.message
+    assert "`from __future__ import nope`" in caught.value.message
+
+
+def test_a_string_left_open_ends_with_its_cell(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "x = 1\ny = '''", "z = '''a'''")
+    with pytest.raises(TraceError, match=r"baseline\.ipynb\[1\]:2 is not valid Python"):
+        read_source(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "language"),
+    [
+        ({"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}, "R"),
+        ({"kernelspec": {"name": "ir", "display_name": "R"}}, "R"),
+        ({"language_info": {"name": "julia"}}, "julia"),
+    ],
+)
+def test_a_notebook_in_another_language_is_refused(
+    tmp_path: Path, metadata: dict[str, Any], language: str
+) -> None:
+    path = notebook(tmp_path, "x <- 1")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "metadata": metadata}))
+    with pytest.raises(TraceError, match=f"is a notebook in {language}, and only Python"):
+        read_source(path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        {"kernelspec": {"name": "conda-env", "language": "python"}},
+        {"kernelspec": None, "language_info": {"name": "ipython"}},
+        [],
+    ],
+)
+def test_a_notebook_in_python_is_read_whatever_its_kernel_is_called(
+    tmp_path: Path, metadata: object
+) -> None:
+    path = notebook(tmp_path, "x = 1")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "metadata": metadata}))
+    assert run(path)["x"] == 1
+
+
+@pytest.mark.parametrize("codec", ["hex", "rot13", "zlib", "undefined", "punycode", "nope"])
+def test_a_codec_that_makes_no_text_is_refused(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "train.py"
+    path.write_bytes(f"# coding: {codec}\nx = '\xe9'\n".encode())
+    with pytest.raises(TraceError, match=r"train\.py cannot be read as text"):
+        read_source(path)
+
+
+def test_a_number_too_long_to_read_is_a_broken_notebook(tmp_path: Path) -> None:
+    path = tmp_path / "x.ipynb"
+    path.write_text(f'{{"cells": [], "nbformat": {"4" * 6000}}}')
+    with pytest.raises(TraceError, match=r"x\.ipynb is not a notebook: its JSON is broken"):
+        read_source(path)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="File name too long"):
+        read_source(tmp_path / f"{'a' * 5000}.py")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_what_may_not_be_entered_or_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "closed" / "train.py"
+    path.parent.mkdir()
+    path.write_text("x = 1")
+    path.chmod(0)
+    with pytest.raises(UsageError, match="cannot be read: Permission denied"):
+        read_source(path)
+    path.parent.chmod(0)
+    with pytest.raises(UsageError, match="cannot be looked at: Permission denied"):
+        read_source(path)
+    path.parent.chmod(0o700)
+
+
+def test_a_line_that_is_quoted_is_short_and_shows_no_key(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(f"API_KEY = 'canary' {'x' * 1000}")
+    with pytest.raises(TraceError) as caught:
+        read_source(tmp_path / "train.py")
+    assert "canary" not in caught.value.message
+    (tmp_path / "train.py").write_text(f"x = 1 y {'x' * 1000}")
+    with pytest.raises(TraceError) as caught:
+        read_source(tmp_path / "train.py")
+    assert len(caught.value.message) < 300
 
 
 _SPECIAL_LINES = st.sampled_from(

@@ -188,6 +188,19 @@ def test_this_machine_is_reached() -> None:
     assert notes == []
 
 
+def test_who_listens_to_every_network_is_heard_on_this_machine_alone() -> None:
+    undo = block_network([], {})
+    try:
+        for address in ("", "0.0.0.0", socket.gethostname(), "127.0.0.1"):
+            with socket.socket() as listening:
+                listening.bind((address, 0))
+                assert listening.getsockname()[0] == "127.0.0.1"
+        with pytest.raises(TypeError), socket.socket() as listening:
+            listening.bind(("127.0.0.1", "no port"))
+    finally:
+        undo()
+
+
 def test_proxies_are_left_out_and_put_back() -> None:
     environ = {"http_proxy": "http://127.0.0.1:3128", "HTTPS_PROXY": "http://127.0.0.1:3128"}
     before = dict(environ)

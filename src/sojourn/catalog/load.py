@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Subscription
 from sojourn.catalog.rows import Place, RowValues, meant, read_row, readers_of
 from sojourn.errors import CatalogError
+from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def load_catalog(overlay: Path | None = None) -> Catalog:
 
 def _read_overlay(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = read_file(path).decode("utf-8")
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -71,6 +72,7 @@ def _read_overlay(path: Path) -> str:
             f"The catalog {path} is not UTF-8 text: byte {error.start} is none.",
             remedy="Save it as UTF-8, or move it away.",
         ) from error
+    return text.replace("\r\n", "\n")
 
 
 def _parse(text: str, *, file: str) -> dict[str, Any]:

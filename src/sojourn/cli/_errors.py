@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sojourn.cli._screen import write_what_can_be_written
 from sojourn.errors import SojournError, UsageError
+from sojourn.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,24 +28,25 @@ _COMPLETE = "_SOJOURN_COMPLETE"  # set by the shell when it asks click for compl
 _INTERRUPTED = 130
 _BUG = 1
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     """Run the command line and return its exit status; every error becomes one paragraph."""
     arguments = list(sys.argv[1:] if args is None else args)
     as_json = _wants_json(arguments)
+    write_what_can_be_written(sys.stdout)
     try:
         result = _invoke(root, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt, EOFError):
-        _say("Interrupted.", sys.stderr)
-        return _INTERRUPTED
+        return _report_interruption(as_json=as_json)
     except (BrokenPipeError, SystemExit) as ending:
         return _end_of_output(ending)
     except (click.ClickException, SojournError) as error:
         return _refuse(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence shows the bug whole
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return _report(_no_room(error), as_json=as_json)
+        if (refusal := _limit_of_machine(error)) is not None:
+            return _report(refusal, as_json=as_json)
         return _report_bug(error, as_json=as_json)
     finally:
         _flush(sys.stdout)
@@ -78,6 +81,20 @@ def _end_of_output(ending: BrokenPipeError | SystemExit) -> int:
         raise ending
     silence(sys.stdout)
     return 0
+
+
+def _limit_of_machine(error: Exception) -> UsageError | None:
+    """Return what to say where the machine, not sojourn, has come to an end; None elsewhere."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _NO_ROOM:
+        return _no_room(error)
+    if error.errno in _TOO_MANY_FILES:
+        return UsageError(
+            f"{error.filename or 'A file'} could not be opened: {error.strerror}.",
+            remedy="Allow more open files (`ulimit -n 1024`), and try again.",
+        )
+    return None
 
 
 def _no_room(error: OSError) -> UsageError:
@@ -135,6 +152,14 @@ def _report(error: SojournError, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def _report_interruption(*, as_json: bool) -> int:
+    _say("Interrupted.", sys.stderr)
+    if as_json:
+        document = _document("interrupted", "Interrupted.", "Start it again.", retryable=True)
+        _say(json.dumps(document), sys.stdout)
+    return _INTERRUPTED
+
+
 def _report_bug(error: Exception, *, as_json: bool) -> int:
     remedy = "This is a bug in sojourn. Please report it with the lines above."
     _say("".join(traceback.format_exception(error)) + remedy, sys.stderr)
@@ -146,10 +171,11 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _say(text: str, stream: TextIO | None) -> None:
-    """Print what must not fail: letters that the stream cannot write are escaped."""
+    """Print what must not fail: what the stream cannot write, or would obey, is escaped."""
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
+    text = printable(text)
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from sojourn.cli._screen import Harmless, json_text
+from sojourn.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +33,9 @@ class Output:
     def result(self, document: dict[str, Any], text: Callable[[], RenderableType]) -> None:
         """Print the result: one JSON document, or the text that `text()` builds."""
         if self.as_json:
-            text_of_document = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-            # A name that is no UTF-8 comes as lone surrogates; as \\udcff they are valid JSON.
-            click.echo(text_of_document.encode("utf-8", "backslashreplace").decode())
+            click.echo(json_text(document, encoding=getattr(sys.stdout, "encoding", None)))
         elif not self.quiet:
-            self._console(stderr=False).print(text(), soft_wrap=True)
+            self._console(stderr=False).print(Harmless(text()), soft_wrap=True)
 
     def failed_result(
         self, document: dict[str, Any], text: Callable[[], RenderableType], error: SojournError
@@ -43,7 +44,7 @@ class Output:
         from sojourn.cli._errors import error_document
 
         self.result(document | error_document(error), text)
-        click.echo(f"sojourn: {error}", err=True)
+        click.echo(printable(f"sojourn: {error}"), err=True)
         return error.exit_code
 
     def progress(self) -> Progress:

@@ -88,6 +88,7 @@ def command(
       8  nothing fits
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     from sojourn import api
+    from sojourn.cli._page import check_page, write_page
     from sojourn.render.html import plan_page
     from sojourn.render.plan import plan_document, plan_text
     from sojourn.units import parse_duration
@@ -95,6 +96,8 @@ def command(
     for rule in paths:
         if "=" not in rule:
             raise UsageError(f"--path {rule} says no LOCAL.", remedy="Write --path REMOTE=LOCAL.")
+    if html is not None:
+        check_page(html)
     plan = api.plan(
         target,
         *arguments,
@@ -110,7 +113,7 @@ def command(
         progress=output.progress(),
     )
     if html is not None:
-        _write_page(html, plan_page(plan))
+        write_page(html, plan_page(plan))
         output.progress().note(f"The plan as a page: {html}")
     document = plan_document(plan)
     if not plan.may_fit:
@@ -124,13 +127,3 @@ def command(
         )
     output.result(document, lambda: plan_text(plan, detailed=output.verbose))
     return 0
-
-
-def _write_page(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, "utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"The page could not be written to {path}: {error.strerror}.",
-            remedy="Give --html a file in a folder that exists and may be written to.",
-        ) from error

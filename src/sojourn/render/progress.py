@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from sojourn.printable import printable
 from sojourn.units import format_bytes, format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ConsoleProgress:
 
     def note(self, message: str) -> None:
         """Print one line, above the bars if there are any."""
-        self._console.print(Text(message), soft_wrap=True)
+        self._console.print(Text(printable(message)), soft_wrap=True)
 
     def _begin(self, *, label: str, total: int | None, unit: str) -> tuple[Bars, TaskID] | None:
         """Open a bar, or return None where the console cannot move its cursor."""

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import RunError, SojournError
+from sojourn.redact import redact_address, redact_arguments
 from sojourn.runs import history
 from sojourn.runs.collect import collect_results, mark_files
 from sojourn.runs.events import DataPulled, JobEnded, JobStarted, RunEnded, RunStarted
 from sojourn.runs.history import RunFolder, RunSummary, last_lines, summarize, this_process
 from sojourn.runs.interruption import Interruption
 from sojourn.runs.journal import Journal
-from sojourn.runs.redact import redact_address, redact_arguments
 from sojourn.runs.request import DataWanted, RunRequest, data_folder
 from sojourn.runtimes.base import Job
 from sojourn.units import format_duration

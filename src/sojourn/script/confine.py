@@ -12,11 +12,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 # System call numbers, the same on x86-64 and on 64-bit Arm.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -24,12 +24,18 @@ _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 # LANDLOCK_ACCESS_FS_*: WRITE_FILE, REMOVE_DIR, REMOVE_FILE, MAKE_CHAR … MAKE_SYM; then what later
 # versions of the interface added: REFER (2), TRUNCATE (3).
 _WRITING = 1 << 1 | 0b1_1111_1111 << 4
 _REFER, _REFER_SINCE = 1 << 13, 2
 _TRUNCATE, _TRUNCATE_SINCE = 1 << 14, 3
+_OF_FILES = 1 << 1 | _TRUNCATE
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not to be written to, but to be kept from it
+# Patterns below /dev: what swallows, gives or shows, and what a real card is asked through.
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "nvidia*")
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -41,8 +47,21 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def confine_writes(folders: Sequence[Path]) -> bool:
-    """Let this thread, and what it starts from now on, write below `folders` and `/dev` alone.
+def writable_devices(*, guarded: Sequence[Path]) -> list[Path]:
+    """Return what of `/dev` a script may write to.
+
+    Semaphores and shared memory lie in `/dev/shm`, with no folder of their own. It is left out
+    where somebody's files lie there: `guarded` are the folders that must stay as they are.
+    """
+    devices = [path for pattern in _DEVICES for path in sorted(Path("/dev").glob(pattern))]
+    shared = SHARED_MEMORY.resolve()
+    if any(folder.resolve().is_relative_to(shared) for folder in guarded):
+        return devices
+    return [*devices, shared] if shared.is_dir() else devices
+
+
+def confine_writes(places: Sequence[Path]) -> bool:
+    """Let this thread, and what it starts from now on, write to these files and folders alone.
 
     It cannot be undone. To be called before other threads are started.
 
@@ -64,8 +83,8 @@ def confine_writes(folders: Sequence[Path]) -> bool:
     if ruleset < 0:
         return False
     try:
-        for folder in (*map(os.fspath, folders), "/dev"):
-            if not _allow(libc, ruleset, folder, rights):
+        for place in places:
+            if not _allow(libc, ruleset, place, rights):
                 return False
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
@@ -73,9 +92,11 @@ def confine_writes(folders: Sequence[Path]) -> bool:
         os.close(ruleset)
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, folder: str, rights: int) -> bool:
-    descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+def _allow(libc: ctypes.CDLL, ruleset: int, place: Path, rights: int) -> bool:
+    descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
     try:
+        # A file has no rights that are about what lies in it.
+        rights &= -1 if place.is_dir() else _OF_FILES
         rule = _PathBeneath(allowed_access=rights, parent_fd=descriptor)
         added = libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)
         return bool(added == 0)
@@ -90,3 +111,12 @@ def end_with_parent(signal_number: int) -> None:
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Ask Linux to make this process the parent of whatever its children leave behind.
+
+    Source: prctl(2), PR_SET_CHILD_SUBREAPER.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

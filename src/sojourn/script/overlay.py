@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHADOW = ".shadow"
 _SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
+# No device is there: people keep files in it, as it is quick.
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - guarded, not used
 
 
 class Overlay:
@@ -41,7 +43,7 @@ class Overlay:
         folders = (Path(tempfile.gettempdir()),) if free is None else free
         self._writable = os.path.realpath(writable)
         self._free = [*(os.path.realpath(folder) for folder in folders), *_SYSTEM_FOLDERS]
-        self._guarded = [os.path.realpath(folder) for folder in guarded]
+        self._guarded = [os.path.realpath(f) for f in (*guarded, Path(_SHARED_MEMORY))]
         self._real_folders: dict[str, str] = {}
         self._gone: set[str] = set()
         self._lock = threading.RLock()
@@ -84,7 +86,14 @@ class Overlay:
         """Return the file whose mode or times may be changed; None if that must not be done."""
         where = self.reading(path)
         os.stat(where)  # a missing file is missing still
-        return where if self.is_own(os.path.realpath(where)) else None
+        return where if self.may_change(os.path.realpath(where)) else None
+
+    def may_change(self, real: str) -> bool:
+        """Whether mode and times of a canonical path may be changed; the system's may not."""
+        if self._is_inside(real):
+            return True
+        is_system = any(_is_below(real, folder) for folder in _SYSTEM_FOLDERS)
+        return not is_system and self._is_free(real)
 
     def removing(self, path: str) -> str | None:
         """Note that `path` goes; return what is really to be removed, None if nothing is.

@@ -12,6 +12,7 @@ import errno
 import functools
 import io
 import os
+import posix
 import shutil
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.script.arguments import absolute, call_with, in_the_form_of, path_text
 from sojourn.script.captures import find_captures
-from sojourn.script.folders import Listing
+from sojourn.script.folders import Listing, folder_of_descriptor
 from sojourn.script.foreign import watch_foreign_openers
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from sojourn.script.paths import PathMap
 
 _READ = ("stat", "lstat", "access", "readlink", "chdir", "statvfs", "getxattr", "listxattr")
-_ATTRIBUTES = ("chmod", "chown", "lchown", "utime", "setxattr", "removexattr")
+_ATTRIBUTES = (
+    *("chmod", "chown", "lchown", "utime", "setxattr", "removexattr"),
+    *("fchmod", "fchown"),  # of a descriptor alone
+)
 _CREATE = ("mkdir", "mkfifo", "mknod")
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CAPABILITIES: tuple[set[Any], ...] = (
@@ -57,6 +61,9 @@ def install_patches(paths: PathMap) -> Callable[[], None]:
     ):
         for name in names:
             session.replace(os, name, body)
+    # Below Python the kernel keeps files from being written, but not their mode and times.
+    for name in _ATTRIBUTES:
+        session.replace(posix, name, session.change_attributes)
     session.replace(builtins, "open", session.open)
     session.replace(io, "open", session.open)
     session.replace(shutil, "rmtree", session.remove_tree)
@@ -80,7 +87,7 @@ class _Patched:
         if self._session.is_resting():
             return self.__wrapped__(*args, **kwargs)
         if not args:  # the one path, given by its name
-            for name in ("path", "src", "file"):
+            for name in ("path", "src", "file", "fd"):
                 if name in kwargs:
                     args = (kwargs.pop(name),)
                     break
@@ -231,7 +238,8 @@ class _Session:
     def change_attributes(self, original: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
         text = path_text(path)
         if text is None:
-            return original(path, *args, **kwargs)
+            is_allowed = self._may_change_opened(path)
+            return original(path, *args, **kwargs) if is_allowed else None
         where: str | None = self._paths.reading(absolute(text, kwargs.get("dir_fd")))
         if self._paths.overlay is not None and where is not None:
             where = self._paths.overlay.changing_attributes(where)
@@ -241,6 +249,16 @@ class _Session:
             return None
         kwargs.pop("dir_fd", None)
         return call_with(original, path, where, *args, **kwargs)
+
+    def _may_change_opened(self, descriptor: Any) -> bool:
+        """Whether mode and times of an open file may be changed: of what is ours, or no file."""
+        if self._paths.overlay is None or not isinstance(descriptor, int):
+            return True
+        try:
+            opened = folder_of_descriptor(descriptor)
+        except OSError:
+            return True  # it is not open, and the original says so
+        return not opened.startswith("/") or self._paths.overlay.may_change(opened)
 
     def create(
         self, original: Any, path: Any, *args: Any, dir_fd: int | None = None, **kwargs: Any

@@ -49,6 +49,11 @@ def parse_path_rule(text: str) -> tuple[str, Path]:
             remedy="Write --path REMOTE=LOCAL, such as --path /content/data=./data; "
             "REMOTE is absolute.",
         )
+    if os.path.normpath(remote).strip("/") == "":
+        raise UsageError(
+            f"--path {text} would move all of this machine, Python itself included.",
+            remedy="Name the folder that the script opens: --path /content/data=./data.",
+        )
     folder = Path(local).expanduser()
     if not folder.exists():
         raise UsageError(

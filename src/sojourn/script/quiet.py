@@ -1,7 +1,8 @@
 """No network and no commands while a script is traced: what it would have reached is noted.
 
-Only Python's own sockets and processes are stopped. A library that talks to the network in C does
-so past this.
+Only Python's own sockets and processes are stopped. A library that talks to the network in C, and
+who takes sockets from `_socket`, does so past this: the kernel's Landlock can refuse ports, but not
+other machines alone, and processes that train together meet at a port of this one.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _PROXIES = tuple(
     for variant in (name, name.upper())
 )
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
+_HOME = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 _PASSED_THROUGH = {"subprocess", "os", "contextlib"}
 
 
@@ -54,6 +56,7 @@ def block_network(notes: list[str], environ: MutableMapping[str, str]) -> Callab
     gate = _Gate(notes)
     _replace(socket.socket, "connect", gate.connect, undo)
     _replace(socket.socket, "connect_ex", gate.connect, undo)
+    _replace(socket.socket, "bind", gate.bind, undo)
     _replace(socket.socket, "sendto", gate.send, undo)
     _replace(socket.socket, "sendmsg", gate.send_message, undo)
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
@@ -73,6 +76,16 @@ class _Gate:
             return original(sock, address)
 
         return connect
+
+    def bind(self, original: Any) -> Any:
+        def bind(sock: socket.socket, address: Any) -> Any:
+            home = _HOME.get(sock.family)
+            if home is not None and not (address[0] and _is_loopback(address[0])):
+                # Who listens to every network is heard on this machine alone.
+                address = (home, *address[1:])
+            return original(sock, address)
+
+        return bind
 
     def send(self, original: Any) -> Any:
         def sendto(sock: socket.socket, data: Any, *rest: Any) -> Any:

@@ -1,27 +1,32 @@
 """A training script, or a notebook's code cells, as Python that compiles, with its line labels.
 
-It reads and rewrites text; it runs nothing. What a notebook adds to Python is in `cells`.
+It reads and rewrites text; it runs nothing. A notebook's file is read in `notebook`; what its cells
+add to Python is in `cells`.
 """
 
 from __future__ import annotations
 
 import bisect
 import io
-import json
 import tokenize
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sojourn.errors import TraceError, UsageError
+from sojourn.localpath import check_reachable
+from sojourn.printable import shortened
+from sojourn.redact import hide_keys
 from sojourn.script.cells import Cell, plain_cell
+from sojourn.script.notebook import code_cells, without_future
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import CodeType
 
-_FUTURE = "from __future__ import "
+# Letters of a line that is quoted.
+_LONGEST_LINE = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +66,10 @@ def read_source(path: Path) -> ScriptSource:
     """Read a .py or .ipynb.
 
     Raises:
-        UsageError: there is no such file, or it is neither a script nor a notebook.
+        UsageError: there is no such file, it cannot be read, or is neither a script nor a notebook.
         TraceError: it is not valid Python, or not a valid notebook.
     """
-    if not path.is_file():
+    if not check_reachable(path).is_file():
         raise UsageError(
             f"There is no script {str(path)!r}.",
             remedy="Give the path of a .py or .ipynb file.",
@@ -78,16 +83,27 @@ def read_source(path: Path) -> ScriptSource:
             f"{path.name!r} is neither a .py nor a .ipynb file.",
             remedy="Give a Python script or a notebook.",
         )
-    _check_compiles(source)
+    _check_compiles(source.code, path, source.label)
     return source
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.",
+            remedy="Make it a file that you may read.",
+        ) from error
+
+
 def _python_text(path: Path) -> str:
-    raw = path.read_bytes()
+    raw = _bytes(path)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         text = raw.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError) as error:
+    # LookupError: the codec that is named makes no text (hex, rot13, zlib).
+    except (SyntaxError, UnicodeError, LookupError) as error:
         raise TraceError(
             f"{path.name} cannot be read as text: {error}.",
             remedy="Save it as UTF-8, or name its encoding in a `# -*- coding: … -*-` first line.",
@@ -101,57 +117,25 @@ def _notebook(path: Path) -> ScriptSource:
     skipped: list[str] = []
     future: list[str] = []
     # Line 1 is kept for what must stand first in the joined code whichever cell it stood in.
-    for number, text in enumerate(_code_cells(path), start=1):
+    for number, text in enumerate(code_cells(path, _bytes(path)), start=1):
         cell = plain_cell(text)
+        # Alone, so that a string left open does not run into the next cell.
+        _check_compiles("\n".join(cell.lines), path, _labels_of_cell(path, number))
         starts.append(len(lines) + 2)
-        lines.extend(_without_future(cell.lines, future))
+        kept, imports = without_future(cell.lines)
+        lines.extend(kept)
+        future.extend(imports)
         skipped.extend(_skipped_lines(path, number, cell))
     code = "\n".join(["; ".join(future), *lines, ""])
     return ScriptSource(path=path, code=code, cell_starts=tuple(starts), skipped=tuple(skipped))
 
 
+def _labels_of_cell(path: Path, number: int) -> Callable[[int], str]:
+    return lambda line: f"{path.name}[{number}]:{line}"
+
+
 def _skipped_lines(path: Path, number: int, cell: Cell) -> Iterable[str]:
     return (f"{path.name}[{number}]:{line}: {text}" for line, text in cell.skipped)
-
-
-def _without_future(lines: Iterable[str], found: list[str]) -> Iterable[str]:
-    for line in lines:
-        if line.startswith(_FUTURE):
-            found.append(line.partition("#")[0].strip().rstrip(";"))
-            yield "pass"
-        else:
-            yield line
-
-
-def _code_cells(path: Path) -> list[str]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TraceError(
-            f"{path.name} is not a notebook: its JSON is broken ({error}).",
-            remedy="Open it in Colab or Jupyter, save it again, and try the saved file.",
-        ) from error
-    try:
-        cells = [_text(cell["source"]) for cell in document["cells"] if _is_code(cell)]
-    except (KeyError, TypeError) as error:
-        raise TraceError(
-            f"{path.name} is not a notebook of format 4: it has no list of cells with a source.",
-            remedy="Save it again from Colab or Jupyter: File → Download → .ipynb.",
-        ) from error
-    if not cells:
-        raise TraceError(
-            f"{path.name} holds no code cell.", remedy="Give a notebook that trains a model."
-        )
-    return cells
-
-
-def _is_code(cell: Any) -> bool:
-    return bool(cell["cell_type"] == "code")
-
-
-def _text(source: Any) -> str:
-    text = source if isinstance(source, str) else "".join(source)
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _compile(code: str, filename: str) -> CodeType:
@@ -161,18 +145,21 @@ def _compile(code: str, filename: str) -> CodeType:
         return compile(code, filename, "exec", dont_inherit=True)
 
 
-def _check_compiles(source: ScriptSource) -> None:
+def _check_compiles(code: str, path: Path, label: Callable[[int], str]) -> None:
     try:
-        _compile(source.code, source.filename)
+        _compile(code, str(path))
     except SyntaxError as error:
         line = error.lineno or 1
-        text = (error.text or source.code.split("\n")[line - 1]).strip()
+        # Not the error's own text: where the compiler has none left, it looks into the file.
+        text = "".join(code.split("\n")[line - 1 : line]).strip()
+        text = shortened(hide_keys(text), _LONGEST_LINE)
         raise TraceError(
-            f"{source.label(line)} is not valid Python: {error.msg}: `{text}`.",
+            f"{label(line)} is not valid Python: {error.msg}: `{text}`.",
             remedy="Mend that line, run the script once by hand, and try again.",
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:
+        why = str(error) or type(error).__name__
         raise TraceError(
-            f"{source.path.name} cannot be compiled: {error}.",
+            f"{path.name} cannot be compiled: {why}.",
             remedy="Look for null bytes or extremely deep nesting in the file.",
         ) from error

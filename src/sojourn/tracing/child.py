@@ -6,6 +6,7 @@ torch and the standard library are changed in ways that nobody else should see.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -21,9 +22,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
-from sojourn.script.confine import confine_writes, end_with_parent
+from sojourn.script.confine import (
+    adopt_orphans,
+    confine_writes,
+    end_with_parent,
+    writable_devices,
+)
 from sojourn.script.source import ScriptSource, read_source
-from sojourn.tracing.failures import brief, explain
+from sojourn.tracing.failures import (
+    NO_ROOM_STATUS,
+    brief,
+    explain,
+    explain_fault,
+    own_words,
+    plan_command,
+)
 from sojourn.tracing.processes import Processes
 from sojourn.tracing.request import Answer, Request, read_requests
 from sojourn.tracing.versions import is_tested
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
     from sojourn.tracing.unwritten import Unwritten
 
 
+_COMPILER_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 # What a trace imports, and what torch's FakeTensorMode does when it is made.
 _IMPORTED_ONCE = (
     *("changes", "cuda_api", "device", "dispatch", "evaluation", "hooks", "host_use", "kernels"),
@@ -45,13 +59,20 @@ _IMPORTED_ONCE = (
 )
 
 
+# A script may replace it.
+_exit = os._exit
+
+
 def main() -> None:
     """Answer requests as their files' names come in on standard input, until it ends."""
     end_with_parent(signal.SIGKILL)
+    adopt_orphans()
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     processes = Processes(replies, _answer)
     signal.signal(signal.SIGTERM, lambda *_: processes.end())
+    # torch's compiler makes its folder when it is imported, and leaves it there.
+    os.environ[_COMPILER_FOLDER] = sys.argv[1]
     for name in _IMPORTED_ONCE:
         importlib.import_module(f"sojourn.tracing.{name}")
     importlib.import_module("torch._dynamo")
@@ -65,20 +86,31 @@ def main() -> None:
 
 def _answer(request: Request) -> NoReturn:
     # Before there are threads, which would stay unconfined.
-    confine_writes([Path(request.writable)])
+    guarded = [Path(request.original), *(Path(local) for _, local in request.rules)]
+    confine_writes([Path(request.writable), *writable_devices(guarded=guarded)])
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
     except SojournError as error:
         _finish(request, Answer(message=error.message, remedy=error.remedy))
+    except BaseException as error:  # noqa: BLE001 - the script may have broken anything around it
+        message, remedy = explain_fault(error, target=request.target)
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+        _finish(request, Answer(message=message, remedy=remedy))
 
 
 def _finish(request: Request, answer: Answer) -> NoReturn:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    answer.write(Path(request.answer))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Fake tensors die in no particular order at interpreter shutdown; there is nothing to clean up.
-    os._exit(0)
+    status = NO_ROOM_STATUS
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        answer.write(Path(request.answer))
+        status = 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        # Fake tensors die in no particular order at interpreter shutdown; there is nothing to
+        # clean up. Whatever fails here could not be told either.
+        _exit(status)
 
 
 def _trace(request: Request) -> Trace:
@@ -225,7 +257,7 @@ def _prepare_surroundings(request: Request, source: ScriptSource, recorder: Reco
     writable = Path(request.writable)
     temporary = writable / "tmp"
     temporary.mkdir()
-    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    os.environ["TMPDIR"] = tempfile.tempdir = os.environ[_COMPILER_FOLDER] = str(temporary)
     # No folder but the scratch is free to be written in, the machine's temporary one included:
     # the script's own folder may lie there.
     PathMap([*rules, *default_rules(folder)], writable=writable, free=[]).install()
@@ -265,18 +297,20 @@ def _run(
             )
     except StopTrace:
         pass
-    except (SojournError, GeneratorExit):
+    except SojournError:
         raise
     except SystemExit as ending:
         if steps.count == 0 and ending.code not in {None, 0}:
             raise TraceError(
-                f"{request.target} ended itself with exit status {ending.code} before its first "
-                "optimizer step.",
+                f"{request.target} ended itself with exit status {own_words(ending.code)} before "
+                "its first optimizer step.",
                 remedy="Give the script the arguments it needs after `--`: "
-                f"sojourn plan {request.target} -- ARGS.",
+                f"{plan_command(request.target)} -- ARGS.",
             ) from ending
     except BaseException as error:
-        traceback.print_exc()
+        # Without this function's own line, which is none of the script's.
+        own = error.__traceback__ and error.__traceback__.tb_next
+        traceback.print_exception(type(error), error, own or error.__traceback__)
         if evaluation.is_training_over:
             evaluation.settle()
             recorder.assume(f"after training the script failed: {brief(error)}")

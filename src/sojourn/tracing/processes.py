@@ -9,12 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+import psutil
+
 from sojourn.script.confine import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sojourn.tracing.request import Request
+
+
+# One that is ended may just have started another.
+_MOST_GENERATIONS = 100
 
 
 class Processes:
@@ -34,7 +40,7 @@ class Processes:
         """Split into a process for each request; returns their exit statuses."""
         statuses = [0] * len(requests)
         for number, request in enumerate(requests):
-            if len(self._running) == workers:
+            while len(self._running) == workers:
                 self._reap(statuses)
             process = os.fork()
             if process == 0:
@@ -42,12 +48,14 @@ class Processes:
             self._running[process] = number
         while self._running:
             self._reap(statuses)
+        _end_strays()
         return statuses
 
     def end(self) -> NoReturn:
         """End all of them, and the server."""
         for process in self._running:
             _end_group(process)
+        _end_strays()
         os._exit(0)
 
     def _reap(self, statuses: list[int]) -> None:
@@ -70,6 +78,20 @@ class Processes:
             os.dup2(output.fileno(), 2)
         os.chdir(request.folder)
         self._trace(request)
+
+
+def _end_strays() -> None:
+    """End what the traced processes started in groups of their own; it is this one's child now."""
+    for _ in range(_MOST_GENERATIONS):
+        strays = psutil.Process().children(recursive=True)
+        if not strays:
+            return
+        for stray in strays:
+            with contextlib.suppress(psutil.Error):
+                stray.kill()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, 0):
+                pass
 
 
 def _end_group(process: int) -> None:

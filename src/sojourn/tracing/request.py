@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_CHANGES, Changes, load_changes
+from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +27,16 @@ class StepFunction:
 class Request:
     """One script to trace.
 
-    `script` lies in `folder`, the scratch copy; `writable` takes whatever the script writes
-    elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size` of
-    None leaves the script's own; `changes` are those around the script, and their batch size stands
-    in `batch_size` too. `answer` is the file to write the answer to, `output` the one for what the
-    script prints. With a `step`, the script is imported and that is called.
+    `script` lies in `folder`, the scratch copy of `original`; `writable` takes whatever the script
+    writes elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size`
+    of None leaves the script's own; `changes` are those around the script, and their batch size
+    stands in `batch_size` too. `answer` is the file to write the answer to, `output` the one for
+    what the script prints. With a `step`, the script is imported and that is called.
     """
 
     target: str
     script: str
+    original: str
     folder: str
     writable: str
     answer: str
@@ -83,7 +86,33 @@ class Answer:
 
 
 def read_answer(path: Path) -> Answer | None:
-    """Read the child's answer; None if it left none."""
-    if not path.exists():
+    """Read the child's answer; None if it left none.
+
+    Raises:
+        TraceError: what lies there is no answer: the script has put it there.
+    """
+    try:
+        document = json.loads(read_file(path, follow_links=False))
+    except FileNotFoundError:
         return None
-    return Answer(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_answer() from error
+    if not _is_answer(document):
+        raise _no_answer()
+    return Answer(**document)
+
+
+def _is_answer(document: object) -> bool:
+    fields = {"trace", "message", "remedy"}
+    if not isinstance(document, dict) or not document.keys() <= fields:
+        return False
+    texts = [value for name, value in document.items() if name != "trace" or value is not None]
+    says_anything = document.get("trace") is not None or bool(document.get("message"))
+    return says_anything and all(isinstance(text, str) for text in texts)
+
+
+def _no_answer() -> TraceError:
+    return TraceError(
+        "The script wrote over what tracing had to say of it.",
+        remedy="Let it write below its own folder, not above it, while planning.",
+    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +12,12 @@ from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import load_trace
 from sojourn.script.scratch import make_scratch_copy
 from sojourn.script.source import read_source
+from sojourn.tracing.failures import explain_ending
+from sojourn.tracing.leftovers import trace_folder
 from sojourn.tracing.request import Request, read_answer
 from sojourn.tracing.server import TraceServer
 from sojourn.tracing.versions import check_surroundings
+from sojourn.tracing.words import NO_SECRETS, Words, last_lines, printed, printed_last
 from sojourn.units import format_duration
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _STEPS = 2
 # What is kept on purpose for one more step, say the last output, is gone two steps later.
 _STEPS_TO_LOOK_AT = 4
-_OUTPUT_TAIL_LINES = 15
 
 
 def trace_script(
@@ -94,6 +94,7 @@ def trace_variants(
     echo: bool = False,
     on_answer: Callable[[], None] = lambda: None,
     server: TraceServer | None = None,
+    words: Words = NO_SECRETS,
     progress: Progress,
 ) -> list[Trace | TraceError]:
     """Trace a script several times, each time with other changes around it.
@@ -109,6 +110,7 @@ def trace_variants(
         step: See `arguments`.
         echo: See `arguments`.
         on_answer: Called for each one that is done.
+        words: How what the script says is made harmless.
         server: Where to trace; one for this call only if None.
         progress: See `arguments`.
 
@@ -122,34 +124,33 @@ def trace_variants(
     """
     script = script.resolve()
     check_traceable(script)
-    with tempfile.TemporaryDirectory(prefix="sojourn-trace-") as scratch:
+    with trace_folder() as scratch:
         requests = []
         for number, variant in enumerate(variants):
-            own = Path(scratch) / str(number)
+            own = scratch / str(number)
             folder, notes = make_scratch_copy(script.parent, own / "folder")
             request = _request(script, folder, own, variant, arguments, rules)
             requests.append(replace(request, step=step))
-            for note in notes if number == 0 else ():
+            for note in words.notes(notes) if number == 0 else ():
                 progress.note(note)
         rounds = -(-len(requests) // workers)
         try:
             with contextlib.nullcontext(server) if server else TraceServer() as there:
                 statuses = there.answer(
                     requests,
-                    request_file=Path(scratch) / "requests.json",
+                    request_file=scratch / "requests.json",
                     workers=workers,
                     timeout_s=timeout_s * rounds,
                     on_answer=on_answer,
                 )
-                words = there.last_words()
+                server_words = there.last_words()
             return [
-                _outcome(request, status, timeout_s, words)
+                _outcome(request, status, timeout_s, server_words, words)
                 for request, status in zip(requests, statuses, strict=True)
             ]
         finally:
-            output_file = Path(requests[0].output)
-            if echo and output_file.exists():
-                progress.note(output_file.read_text("utf-8", "replace"))
+            if echo and (said := printed(Path(requests[0].output), words)):
+                progress.note(said)
 
 
 def _request(  # noqa: PLR0917 - all of them make it up
@@ -163,6 +164,7 @@ def _request(  # noqa: PLR0917 - all of them make it up
     return Request(
         target=script.name,
         script=str(folder / script.name),
+        original=str(script.parent),
         folder=str(folder),
         writable=str(own),
         answer=str(own / "answer.json"),
@@ -193,43 +195,23 @@ def check_traceable(script: Path, *, any_torch: bool = True) -> None:
 
 
 def _outcome(
-    request: Request, status: int | None, timeout_s: float, server_words: str
+    request: Request, status: int | None, timeout_s: float, server_words: str, words: Words
 ) -> Trace | TraceError:
     """Read a request's answer. It is left already when training was seen, and again at the end."""
-    answer = read_answer(Path(request.answer))
-    if answer is None and status is None:
+    try:
+        answer = read_answer(Path(request.answer))
+        if answer is not None and answer.trace is not None:
+            return words.trace(load_trace(answer.trace))
+    except TraceError as error:
+        return error
+    if answer is not None:
+        return TraceError(words.message(answer.message), remedy=words.message(answer.remedy))
+    if status is None:
         return TraceTimeoutError(
             f"{request.target} had not taken {request.steps} optimizer steps after "
             f"{format_duration(timeout_s)}.",
             remedy="Give it longer (--timeout 20m), or less to do before training: a smaller "
             "part of the data, fewer files.",
         )
-    if answer is None:
-        return TraceError(
-            f"{request.target} ended its own process ({_ending(status or 0)}) before it was traced."
-            f"{_tail(Path(request.output), server_words)}",
-            remedy=_remedy(status or 0),
-        )
-    if answer.trace is None:
-        return TraceError(answer.message, remedy=answer.remedy)
-    return load_trace(answer.trace)
-
-
-def _remedy(status: int) -> str:
-    if status >= 0:
-        return "Leave out what ends the process (os._exit, say) while planning."
-    return (
-        "A crash often means too little memory (SIGKILL), or a package that does not match torch "
-        "(SIGSEGV)."
-    )
-
-
-def _ending(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
-
-
-def _tail(output_file: Path, server_words: str) -> str:
-    """Return the last lines that the script printed, to end a message; "" if there are none."""
-    printed = output_file.read_text("utf-8", "replace") if output_file.exists() else server_words
-    lines = printed.splitlines()[-_OUTPUT_TAIL_LINES:]
-    return "".join(f"\n  {line}" for line in ["It printed last:", *lines]) + "\n" if lines else ""
+    tail = printed_last(Path(request.output), words) or last_lines(server_words, words)
+    return explain_ending(status, target=request.target, tail=tail)

@@ -22,7 +22,10 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from sojourn.tracing.leftovers import trace_folder
 from sojourn.tracing.request import write_requests
+from sojourn.tracing.words import cut_output
+from sojourn.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.1
 # Seconds in which the server ends what it has started, when it is told to end.
 _GRACE_S = 5.0
+# It writes a traceback at the most.
+_MOST_LOG_BYTES = 1 * MIB
 
 
 class TraceServer:
@@ -42,6 +47,7 @@ class TraceServer:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._folders = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -52,8 +58,9 @@ class TraceServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
-        self._close_log()
+        with self._folders:
+            self._end()
+            self._close_log()
 
     def answer(
         self,
@@ -93,15 +100,17 @@ class TraceServer:
         if self._log is None:
             return ""
         self._log.seek(0)
-        return self._log.read().decode("utf-8", "replace")
+        return self._log.read(_MOST_LOG_BYTES).decode("utf-8", "replace")
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._close_log()
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+            folder = self._folders.enter_context(trace_folder())
             # -P: the script's folder must not shadow the packages that tracing itself imports.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sojourn.tracing.child"],
+            command = [sys.executable, "-P", "-m", "sojourn.tracing.child", os.fspath(folder)]
+            self._process = subprocess.Popen(  # noqa: S603 - this very package
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -129,6 +138,8 @@ class TraceServer:
         while (left_s := give_up_at - time.monotonic()) > 0:
             ready, _, _ = select.select([from_server], [], [], min(left_s, _LOOK_EVERY_S))
             done = sum(Path(request.answer).exists() for request in requests)
+            for request in requests:
+                cut_output(Path(request.output))
             for _ in range(done - answered):
                 on_answer()
             answered = max(done, answered)

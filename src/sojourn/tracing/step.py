@@ -7,7 +7,7 @@ stepped twice, each time with what the batch function gives for the batch size, 
 
 from __future__ import annotations
 
-import contextlib
+import ast
 import inspect
 import sys
 from pathlib import Path
@@ -68,6 +68,9 @@ def parse_step(
                 f"{function!r} is in {path.name}, something else in {other.name}.",
                 remedy="Keep what a step needs in one file, which may import others.",
             )
+    for name in (function, batch_function) if batch is not None else (function,):
+        if not name.isidentifier():
+            raise UsageError(f"{name!r} is no name of a function in {path.name}.", remedy=_HOW)
     return path, StepFunction(function=function, batch=batch_function)
 
 
@@ -102,13 +105,7 @@ def run_step(
         TraceError: there is no such function, it wants other arguments, or trains nothing.
         StopTrace: enough was seen.
     """
-    module = _import(source)
-    if steps.count:
-        raise TraceError(
-            f"{source.path.name} trains as it is imported.",
-            remedy="Put what trains below `if __name__ == '__main__':`, or plan it as a script, "
-            "without --step.",
-        )
+    module = _import(source, step.function, steps)
     function = _find(module, step.function, source.path.name)
     arguments = _batches(module, step, source.path.name, batch_size, loaders)
     _check_call(function, step, arguments is not None)
@@ -132,15 +129,37 @@ def run_step(
     )
 
 
-def _import(source: ScriptSource) -> ModuleType:
+def _import(source: ScriptSource, name: str, steps: Steps) -> ModuleType:
+    # It imports torch, and this module is read where nothing is traced, too.
+    from sojourn.tracing.hooks import StopTrace
+
     module = ModuleType(source.path.stem)
     module.__file__ = source.filename
     sys.modules[module.__name__] = module
     # Tracing knows nothing of the package's public face; the file, which may call it, does.
     vars(sys.modules["sojourn"])["plan"] = _ask_for_plan
-    with contextlib.suppress(PlanAskedForError):
+    try:
         exec(source.compiled(), vars(module))  # noqa: S102 - the user's own file is the job
+    except (PlanAskedForError, StopTrace):
+        if steps.count and name not in _bound_names(source):
+            _find(module, name, source.path.name)
+    if steps.count:
+        raise TraceError(
+            f"{source.path.name} trains as it is imported.",
+            remedy="Put what trains below `if __name__ == '__main__':`, or plan it as a script, "
+            "without --step.",
+        )
     return module
+
+
+def _bound_names(source: ScriptSource) -> set[str]:
+    """Return what the file may give a name to, below the line too at which its import ended."""
+    nodes = list(ast.walk(ast.parse(source.code)))
+    return {
+        *(n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))),
+        *((n.asname or n.name) for n in nodes if isinstance(n, ast.alias)),
+        *(n.id for n in nodes if isinstance(n, ast.Name)),
+    }
 
 
 def _ask_for_plan(*_args: Any, **_kwargs: Any) -> Any:

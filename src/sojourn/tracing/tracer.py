@@ -13,6 +13,7 @@ from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.trace import BatchScale, Trace, Traced
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_variants
+from sojourn.tracing.words import NO_SECRETS, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,7 @@ class Tracer:
     server: TraceServer
     capabilities: Sequence[str] = ()
     step: StepFunction | None = None
+    words: Words = NO_SECRETS
     _made: dict[Variant, Trace | TraceError] = field(default_factory=dict)
     _scales: dict[str, BatchScale | None] = field(default_factory=dict)
     _varied: set[Variant] = field(default_factory=set)
@@ -159,6 +161,7 @@ class Tracer:
                 step=self.step,
                 echo=self.echo and is_first,
                 server=self.server,
+                words=self.words,
                 on_answer=lambda: task.advance(1),
                 progress=self.progress if is_first else NoProgress(),
             )

@@ -1,6 +1,7 @@
-"""Keeps keys out of what is written down: job arguments and store addresses that carry one.
+"""Keeps keys out of what is written down or shown: arguments, store addresses, texts of scripts.
 
-Whatever may be a key is hidden: a word too many is no loss, a key in a file is.
+Whatever may be a key is hidden: a word too many is no loss, a key in a file is. What is given may
+be read in full by the job itself; only what is told of it goes through here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 HIDDEN = "***"
 
@@ -23,7 +24,7 @@ _SECRET_WORD = re.compile(
 # Next to one of these, tokens are what a language model reads.
 _OF_LANGUAGE = re.compile(
     r"(?i:max|min|num|n|new|per|counts?|limit|total|len|length|context|batch|seq|vocab|pad|eos|bos"
-    r"|unk|mask|sep|cls|special|drop|ids?|types?)"
+    r"|unk|mask|sep|cls|special|drop|ids?|types?|embed|embeddings?)"
 )
 _NAME = re.compile(r"(?P<name>-*[A-Za-z_][\w.\-]*)(?P<mark>[\\\"']*\s*[:=]|\s+)(?=.)", re.DOTALL)
 _ADDRESS = re.compile(r"[A-Za-z][\w+.\-]*://[^\s\"'<>]+")
@@ -35,6 +36,62 @@ _KEY = re.compile(
 )
 # A long run of letters and digits mixed as no word or path is.
 _LONG_RUN = re.compile(r"(?=[A-Za-z0-9+_=-]*\d)(?=[A-Za-z0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{32,}")
+
+# The same in running text, where names of models and files are as long.
+_LONG_WORD = re.compile(r"(?<!\w)(?=\w*\d)(?=\w*[A-Za-z])[A-Za-z0-9]{32,}(?!\w)")
+# `wandb login KEY`, `huggingface-cli login --token KEY`.
+_LOGIN = re.compile(r"(?<=\blogin)\s+(?!page\b|failed\b|required\b).*", re.IGNORECASE)
+# `curl -u NAME:PASSWORD`
+_USER_OPTION = re.compile(r"(?<!\S)(-u|--user)([ =]?)[^\s:]+:\S+")
+# What stands before a colon in a message and is no name of a value: `KeyError: `, `auth.py:7`.
+_NO_NAME = re.compile(r".*(?:Error|Exception|Warning|\.py|\.ipynb)")
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+# Shorter values are words such as "true" and "none".
+_SHORTEST_SECRET = 8
+# Letters of a secret that a text may end with, cut off, and give nothing away.
+_HARMLESS_LETTERS = 3
+_CUT = "…"
+
+
+def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of the variables whose names say that they are secret, longest first."""
+    found = {
+        line.strip()
+        for name, value in environment.items()
+        if _SECRET_VARIABLE.search(name) or _is_secret_name(name)
+        for line in value.splitlines()
+    }
+    return tuple(sorted((v for v in found if len(v) >= _SHORTEST_SECRET), key=len, reverse=True))
+
+
+def hide_keys(text: str, secrets: Sequence[str] = ()) -> str:
+    """Hide in running text what looks like a key, and the given values wherever they occur.
+
+    Args:
+        text: One line or many; each is looked at by itself.
+        secrets: What `secret_values` found.
+    """
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    lines = text.split("\n")
+    return "\n".join(_hide_in_line(_without_cut_secret(line, secrets)) for line in lines)
+
+
+def _without_cut_secret(line: str, secrets: Sequence[str]) -> str:
+    """Hide a secret of which a text that was cut for length holds the beginning alone."""
+    head = line.removesuffix(_CUT)
+    if head == line:
+        return line
+    for secret in secrets:
+        for length in range(len(secret) - 1, _HARMLESS_LETTERS, -1):
+            if head.endswith(secret[:length]):
+                return f"{head[:-length]}{HIDDEN}{_CUT}"
+    return line
+
+
+def _hide_in_line(line: str) -> str:
+    line = _USER_OPTION.sub(rf"\1\2{HIDDEN}", _LOGIN.sub(f" {HIDDEN}", line))
+    return _LONG_WORD.sub(HIDDEN, _redact_text(line))
 
 
 def redact_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
@@ -73,6 +130,8 @@ def _redact_text(text: str) -> str:
     text = _redact_values(text)
     for found in _NAME.finditer(text):
         is_named = bool(found["mark"].strip()) or found["name"].startswith("-")
+        if _NO_NAME.fullmatch(found["name"]):
+            continue
         is_scheme = found["name"].lower() in {"bearer", "basic"}
         if is_scheme or (is_named and _is_secret_name(found["name"])):
             return text[: found.end()] + HIDDEN

@@ -1,0 +1,60 @@
+"""What comes out of a trace is short, plain and free of keys, however much of it there is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sojourn.tracing.words import Words, cut_output, last_lines, printed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORDS = Words(secrets=("canary-in-the-mine",))
+
+
+@pytest.mark.parametrize("text", ["x" * 2_000_000, "x:" * 1_000_000, "x\n" * 1_000_000])
+def test_much_text_takes_no_time(text: str) -> None:
+    began_s = time.process_time()
+    assert len(WORDS.message(text)) <= 1501
+    assert all(len(line) <= 301 for line in WORDS.lines(text))
+    assert all(len(note) <= 301 for note in WORDS.notes([text] * 3))
+    assert time.process_time() - began_s < 10
+
+
+def test_a_key_at_the_cut_is_hidden_as_well() -> None:
+    for before in range(1180, 1202):
+        (line,) = WORDS.lines(
+            "canary-in-the-mine " * 70 + "y" * (before % 20) + "canary-in-the-mine"
+        )
+        assert "canary" not in line
+
+
+def test_of_a_progress_bar_its_last_state_is_shown() -> None:
+    assert WORDS.lines("10 %\r20 %\r\nend\n") == ["20 %", "end"]
+
+
+def test_notes_are_a_line_each_told_once_and_not_too_many() -> None:
+    notes = WORDS.notes(["not run: a\n  b", "not run: a b", *map(str, range(500))])
+    assert notes[:2] == ("not run: a b", "0")
+    assert len(notes) == 100
+    assert notes[-1] == "402 more things of this kind"
+
+
+def test_what_was_printed_last_is_quoted() -> None:
+    assert last_lines("\n".join(map(str, range(100))) + "\n", WORDS) == [*map(str, range(85, 100))]
+    assert last_lines("\n", WORDS) == []
+
+
+def test_only_a_file_is_read_and_cut(tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_bytes(b"x" * (17 << 20))
+    (tmp_path / "link").symlink_to(users)
+    cut_output(tmp_path / "link")
+    assert users.stat().st_size == 17 << 20
+    assert printed(tmp_path / "link", WORDS) == ""
+    cut_output(users)
+    assert users.stat().st_size == 1 << 20
+    cut_output(tmp_path / "missing")
