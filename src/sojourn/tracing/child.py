@@ -281,10 +281,28 @@ def _run(
             evaluation.settle()
             recorder.assume(f"after training the script failed: {brief(error)}")
             return
-        if steps.count:
-            recorder.assume(f"the script failed after {steps.count} steps: {brief(error)}")
+        if steps.count and not _is_own(error, recorder):
+            recorder.assume(f"the script failed after {_steps(steps.count)}: {brief(error)}")
             return
         raise _failure(error, source, request, missing) from error
+
+
+def _is_own(error: BaseException, recorder: Recorder) -> bool:
+    """Whether an error between two steps is the script's, and would come on a card as well.
+
+    Otherwise it may be of what tracing made up, a metric of zeros, say, or a mask that selects
+    everything; or of what is not on this machine: the network, files, packages.
+    """
+    if isinstance(error, (TypeError, NameError, AttributeError)):
+        return True
+    if isinstance(error, RuntimeError):
+        return not recorder.has_made_up_sizes
+    is_of_machine = isinstance(error, (OSError, EOFError, ImportError, MemoryError))
+    return isinstance(error, Exception) and not is_of_machine and not recorder.has_made_up_values
+
+
+def _steps(count: int) -> str:
+    return f"{count} optimizer step{'' if count == 1 else 's'}"
 
 
 def _failure(
@@ -309,7 +327,7 @@ def _check_ended_well(request: Request, steps: Steps, loaders: Loaders, recorder
             "torch.optim optimizer. If it trains only with arguments, give them after `--`.",
         )
     if steps.count < request.steps:
-        recorder.assume(f"the script ended after {steps.count} optimizer step")
+        recorder.assume(f"the script ended after {_steps(steps.count)}")
     if request.batch_size is not None and not loaders.overridden:
         raise TraceError(
             f"{request.target} makes its batches without a DataLoader that has a batch size, so "

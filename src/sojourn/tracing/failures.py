@@ -17,7 +17,7 @@ _OFFLINE = "offline while tracing"
 
 def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
     """Say what happened at a line of the script `target`, and the remedy."""
-    message = f"{line} raised {brief(error)}."
+    message = f"{line} raised {brief(error).removesuffix('.')}."
     if _asked_for_input(error):
         return f"{line} asks for input, and nobody is there to answer while it is planned.", (
             f"Give the value as an argument (sojourn plan {target} -- ARGS), or write it into the "
