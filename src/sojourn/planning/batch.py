@@ -91,8 +91,7 @@ def trial_of(case: Case, max_batch_size: int) -> Variant | None:
     trace = case.trace
     if case.traced.scale is None or not trace.batch_size or not max_batch_size:
         return None
-    largest = min(trace.batch_size * _LARGEST_TRIAL, trace.samples_per_epoch or _LARGEST_BATCH)
-    size = min(max_batch_size, largest)
+    size = min(max_batch_size, trace.batch_size * _LARGEST_TRIAL)
     return None if size == trace.batch_size else _at(case, size)
 
 
@@ -129,11 +128,10 @@ def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int |
 
 
 def _probes(case: Case) -> list[Variant]:
-    batch_size, samples = case.trace.batch_size, case.trace.samples_per_epoch
+    batch_size = case.trace.batch_size
     if not batch_size or not case.trace.is_batch_size_known_to_loader:
         return []
-    sizes = {max(1, round(batch_size * share)) for share in _PROBES}
-    sizes = {min(size, samples or size) for size in sizes} - {batch_size}
+    sizes = {max(1, round(batch_size * share)) for share in _PROBES} - {batch_size}
     return [_at(case, size) for size in sorted(sizes)]
 
 

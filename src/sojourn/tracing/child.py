@@ -104,12 +104,14 @@ def _trace(request: Request) -> Trace:
     unwritten.install()
     mode = FakeCudaMode(recorder, kernels, unwritten)
     install_cuda_api(recorder, request.compute_capability)
-    steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
+    steps = Steps(wanted=request.steps)
+    loaders = Loaders(override=request.batch_size, keeps_epoch_of=request.changes.keeps_epoch_of)
     changed = Changed(request.changes, recorder, request.steps)
     evaluation = Evaluation(
         recorder,
         steps,
         lambda: _keep_training(request, result()),
+        on_next_batch=changed.see_next_batch,
         is_followed=request.step is None,
     )
     install_hooks(recorder, steps, loaders, evaluation)
@@ -341,7 +343,8 @@ def _actual_batch_size(loaders: Loaders) -> int | None:
     batch_size = loaders.batch_size
     if batch_size is None:
         return loaders.first_dimension
-    return min(batch_size, loaders.samples) if loaders.samples else batch_size
+    is_short = loaders.samples and not loaders.repeated
+    return min(batch_size, loaders.samples or batch_size) if is_short else batch_size
 
 
 if __name__ == "__main__":
