@@ -202,6 +202,41 @@ def test_each_change_is_traced_as_its_lines_would_be(server: TraceServer, tmp_pa
     assert state[1] < 0.27 * state[0]
 
 
+# The second optimizer has its turn with every fifth batch of an epoch.
+IN_TURNS = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+often, seldom = nn.Linear(64, 1024).cuda(), nn.Linear(1024, 64).cuda()
+first = torch.optim.Adam(often.parameters())
+second = torch.optim.Adam(seldom.parameters())
+loader = DataLoader(TensorDataset(torch.zeros({samples}, 64)), batch_size=64, drop_last=True)
+for epoch in range(4):
+    for i, (x,) in enumerate(loader):
+        y = seldom(often(x.cuda().repeat(64, 1)).relu())
+        y.square().mean().backward()
+        first.step()
+        first.zero_grad()
+        if i % 5 == 4:
+            second.step()
+            second.zero_grad()
+"""
+
+
+def test_the_largest_batch_is_not_bounded_by_the_data_set(
+    server: TraceServer, tmp_path: Path
+) -> None:
+    sizes = []
+    for samples in (512, 8192):
+        script = written(tmp_path, f"train_{samples}.py", IN_TURNS.format(samples=samples))
+        sizes.append(the_option(planned(server, script, 2 * GIB, "8.6"), "8.6").max_batch_size)
+    assert sizes[0] == sizes[1]
+    # In the backward pass an input, its layer's two outputs and their gradients, in floats.
+    assert sizes[0] == pytest.approx(2 * GIB / (64 * (2 * 64 + 4 * 1024) * 4), rel=0.5)
+    assert sizes[0] is not None
+    assert sizes[0] > 512
+
+
 # Nothing is repeated, no DataLoader gives a batch size, and SGD has no state.
 ONLY_AUTOCAST = """
 import torch

@@ -23,6 +23,7 @@ from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
 from sojourn.script.confine import confine_writes, end_with_parent
 from sojourn.script.source import ScriptSource, read_source
+from sojourn.tracing.exits import explain_exit
 from sojourn.tracing.failures import brief, explain
 from sojourn.tracing.processes import Processes
 from sojourn.tracing.request import Answer, Request, read_requests
@@ -271,22 +272,28 @@ def _run(
         raise
     except SystemExit as ending:
         if steps.count == 0 and ending.code not in {None, 0}:
-            raise TraceError(
-                f"{request.target} ended itself with exit status {ending.code} before its first "
-                "optimizer step.",
-                remedy="Give the script the arguments it needs after `--`: "
-                f"sojourn plan {request.target} -- ARGS.",
-            ) from ending
+            raise _exit_error(ending.code, request) from ending
     except BaseException as error:
         traceback.print_exc()
         if evaluation.is_training_over:
             evaluation.settle()
-            recorder.assume(f"after training the script failed: {brief(error)}")
+            recorder.assume(
+                f"after training the script failed: {brief(error)}; its loops were cut short "
+                f"({evaluation.cuts()}), which may be why"
+            )
             return
         if steps.count and not _is_own(error, recorder):
             recorder.assume(f"the script failed after {_steps(steps.count)}: {brief(error)}")
             return
         raise _failure(error, source, request, missing) from error
+
+
+def _exit_error(code: object, request: Request) -> TraceError:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    printed = Path(request.output).read_text("utf-8", "replace")
+    message, remedy = explain_exit(code, printed=printed, target=request.target)
+    return TraceError(message, remedy=remedy)
 
 
 def _is_own(error: BaseException, recorder: Recorder) -> bool:

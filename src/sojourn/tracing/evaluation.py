@@ -91,6 +91,7 @@ class Evaluation:
         self._is_settled = False
         self._is_going_on = False
         self._is_last_step_over = False
+        self._is_cut = False
         self._mark = 0
         self._assumed = 0
         self._stepped = 0
@@ -177,6 +178,11 @@ class Evaluation:
         """Whether anything was evaluated after training."""
         return self._has_looped or self._recorder.has_phase(Phase.EVALUATION, self._mark)
 
+    def cuts(self) -> str:
+        """Say which of the script's loops were ended early, for what comes of that."""
+        after = f"training after {self._stepped} optimizer steps"
+        return f"{after}, evaluation after {_BATCHES} batches" if self._is_cut else after
+
     def _end_training(self) -> None:
         self._training_sets = [iterator._dataset for iterator in self._feeding]  # noqa: SLF001
         if not self._training_sets or not self._is_followed:
@@ -250,6 +256,7 @@ class Evaluation:
             # While what is gathered is joined anew, the old is there beside the new.
             with self._recorder.passing(loop.missing_bytes):
                 pass
+        self._is_cut = self._is_cut or (_length(iterator) or done + 1) > done
         raise StopIteration
 
     def _grows(self, loop: _Loop) -> bool:

@@ -16,6 +16,11 @@ for epoch in range(3):
     torch.save(model.state_dict(), "last.pt")
     if sys.argv[1] == "raise":
         raise ValueError("no such metric")
+    if sys.argv[1] == "metric":
+        with torch.no_grad():
+            seen = sum(len(model(x.cuda())) for (x,) in DataLoader(loader.dataset, batch_size=16))
+        if seen < len(loader.dataset):
+            raise ValueError(f"{seen} of {len(loader.dataset)}")
     if sys.argv[1] == "exit":
         os._exit(3)
     while sys.argv[1] == "hang":
