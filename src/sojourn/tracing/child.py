@@ -28,6 +28,7 @@ from sojourn.tracing.failures import brief, explain
 from sojourn.tracing.processes import Processes
 from sojourn.tracing.request import Answer, Request, read_requests
 from sojourn.tracing.versions import is_tested
+from sojourn.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,7 +284,8 @@ def _run(
             )
             return
         if steps.count and not _is_own(error, recorder):
-            recorder.assume(f"the script failed after {_steps(steps.count)}: {brief(error)}")
+            seen = format_count(steps.count, "optimizer step")
+            recorder.assume(f"the script failed after {seen}: {brief(error)}")
             return
         raise _failure(error, source, request, missing) from error
 
@@ -310,10 +312,6 @@ def _is_own(error: BaseException, recorder: Recorder) -> bool:
     return isinstance(error, Exception) and not is_of_machine and not recorder.has_made_up_values
 
 
-def _steps(count: int) -> str:
-    return f"{count} optimizer step{'' if count == 1 else 's'}"
-
-
 def _failure(
     error: BaseException, source: ScriptSource, request: Request, missing: Missing
 ) -> TraceError:
@@ -336,7 +334,7 @@ def _check_ended_well(request: Request, steps: Steps, loaders: Loaders, recorder
             "torch.optim optimizer. If it trains only with arguments, give them after `--`.",
         )
     if steps.count < request.steps:
-        recorder.assume(f"the script ended after {_steps(steps.count)}")
+        recorder.assume(f"the script ended after {format_count(steps.count, 'optimizer step')}")
     if request.batch_size is not None and not loaders.overridden:
         raise TraceError(
             f"{request.target} makes its batches without a DataLoader that has a batch size, so "

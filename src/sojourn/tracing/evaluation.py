@@ -24,7 +24,7 @@ from torch.utils.data import dataloader
 
 from sojourn.forecast.trace import Phase
 from sojourn.script.imports import after_import
-from sojourn.units import format_bytes, format_duration
+from sojourn.units import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ class Evaluation:
 
     def cuts(self) -> str:
         """Say which of the script's loops were ended early, for what comes of that."""
-        after = f"training after {self._stepped} optimizer steps"
+        after = f"training after {format_count(self._stepped, 'optimizer step')}"
         return f"{after}, evaluation after {_BATCHES} batches" if self._is_cut else after
 
     def _end_training(self) -> None:
