@@ -98,6 +98,11 @@ def format_duration(duration_s: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def format_count(count: int, name: str) -> str:
+    """Write a number of things: "1 step", "2 steps"."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
 def format_rate(bytes_per_s: float) -> str:
     """Show a transfer rate: `38.1 MiB/s`."""
     return f"{format_bytes(bytes_per_s)}/s"

@@ -100,6 +100,16 @@ def test_a_script_that_fails_after_training_keeps_its_trace(how: str, assumption
     assert any(assumption in line for line in trace.assumptions)
 
 
+def test_a_failure_after_training_names_the_loops_that_were_cut_short() -> None:
+    trace = traced("evaluation_after.py", "metric")
+    (said,) = (line for line in trace.assumptions if "failed" in line)
+    assert "ValueError: 48 of 64" in said
+    assert said.endswith(
+        "its loops were cut short (training after 2 optimizer steps, evaluation after 3 batches), "
+        "which may be why"
+    )
+
+
 def test_a_trainer_that_evaluates_every_so_many_steps_is_seen_to() -> None:
     trace = traced("evaluation_trainer.py", "steps")
     assert trace.batch_size == 4

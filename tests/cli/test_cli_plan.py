@@ -85,6 +85,45 @@ def test_what_fits_nowhere_is_shown_and_refused_with_status_8(tmp_path: Path) ->
     assert "Traceback" not in result.stderr
 
 
+NO_LOADER = """
+import torch
+model = torch.nn.Linear(1024, 1024).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    x = torch.randn({rows}, 1024, device="cuda")
+    model(x).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+@pytest.mark.torch
+def test_where_nothing_fits_only_what_can_be_done_is_advised(tmp_path: Path) -> None:
+    target = script(tmp_path, NO_LOADER.format(rows=40_000_000))
+    result = sojourn("plan", target, "--on", "colab/t4")
+    assert result.returncode == 8
+    assert "it fits with" not in result.stdout
+    assert "ways to fit" not in result.stderr
+    assert "--batch-size" not in result.stderr
+    assert "Make its batches smaller, in the script or by its own arguments" in result.stderr
+    said = "carries the job as it is"
+    assert (result.stdout + result.stderr).count(said) == 1
+
+    target = script(tmp_path, TRAINING.format(batch=40_000).replace("repeat(1,", "repeat(8,"))
+    result = sojourn("plan", target, "--on", "colab/t4")
+    assert result.returncode == 8
+    assert "it fits with" in result.stdout
+    assert "See the ways to fit above, plan with a smaller --batch-size, or" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_option_of_the_script_s_is_led_behind_the_dashes(tmp_path: Path, verb: str) -> None:
+    result = sojourn(verb, script(tmp_path, "pass"), "--epochs", "3")
+    assert result.returncode == 2
+    assert "No such option" in result.stderr
+    assert f"go after `--`: sojourn {verb} TARGET -- --epochs" in result.stderr
+
+
 @pytest.mark.torch
 def test_the_text_names_the_verdict_and_the_page_is_written(tmp_path: Path) -> None:
     target = script(tmp_path, TRAINING.format(batch=64))

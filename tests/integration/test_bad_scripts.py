@@ -78,6 +78,19 @@ def test_one_that_ends_its_process_is_named_with_what_it_printed(tmp_path: Path)
     assert "os._exit" in said
 
 
+@pytest.mark.torch
+def test_a_misspelt_argument_is_named_as_argparse_does(tmp_path: Path) -> None:
+    code = f"import argparse\nargparse.ArgumentParser().parse_args()\n{TRAINING}"
+    said = refusal(plan(tmp_path, code, "--", "--batchsize", "4"))
+    assert "refused its arguments: unrecognized arguments: --batchsize 4." in said
+
+
+@pytest.mark.torch
+def test_one_that_ends_itself_with_a_text_is_quoted(tmp_path: Path) -> None:
+    said = refusal(plan(tmp_path, f"import sys\nsys.exit('need an H100')\n{TRAINING}"))
+    assert "It said: need an H100." in said
+
+
 @pytest.fixture
 def listener() -> Iterator[tuple[int, list[bytes]]]:
     """Stand for the world: a port of this machine that takes down what is said to it."""

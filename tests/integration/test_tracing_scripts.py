@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from sojourn.errors import TraceError, TraceTimeoutError, UsageError
+from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.memory import MemoryForecast, forecast_memory
-from sojourn.forecast.trace import Phase, Role, Trace
+from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.progress import NoProgress
-from sojourn.tracing.script import trace_script
+from sojourn.tracing.script import trace_script, trace_variants
 from sojourn.units import GIB, MIB
 
 pytestmark = pytest.mark.torch
@@ -154,6 +155,45 @@ def test_integers_that_went_to_the_device_come_back_as_they_were(tmp_path: Path)
 
 def test_a_script_that_uses_no_gpu_allocates_nothing_on_one() -> None:
     assert not traced(SCRIPTS / "cpu_only.py").uses_device
+
+
+SMALL_SET = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+model = torch.nn.Linear(64, 64).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+loader = DataLoader(TensorDataset(torch.zeros(100, 64)), batch_size=40, shuffle=True)
+for epoch in range(3):
+    for (x,) in loader:
+        optimizer.zero_grad()
+        model(x.cuda()).sum().backward()
+        optimizer.step()
+        assert len(loader) == 3
+"""
+
+
+@pytest.mark.parametrize("batch_size", [10, 400])
+def test_a_small_data_set_is_repeated_or_cut_for_another_batch_size(
+    tmp_path: Path, batch_size: int
+) -> None:
+    changes = Changes(batch_size=batch_size, keeps_epoch_of=40)
+    (trace,) = trace_variants(
+        written(tmp_path, SMALL_SET),
+        [Variant(compute_capability="8.0", changes=changes)],
+        timeout_s=120,
+        progress=NoProgress(),
+    )
+    assert isinstance(trace, Trace), trace
+    assert (trace.batch_size, trace.samples_per_epoch) == (batch_size, 100)
+    inputs = [e.size_bytes for e in trace.events if isinstance(e, Alloc) and e.role is Role.INPUTS]
+    assert inputs == [batch_size * 64 * 4] * 2
+
+
+def test_a_batch_size_that_the_user_asks_for_ends_with_the_data(tmp_path: Path) -> None:
+    code = SMALL_SET.replace("assert len(loader) == 3", "assert len(loader) == 1")
+    trace = traced(written(tmp_path, code), batch_size=400)
+    assert trace.batch_size == 100
+    assert any("holds 100 samples, fewer than a batch of 400" in line for line in trace.assumptions)
 
 
 def test_the_batch_size_can_be_overridden() -> None:

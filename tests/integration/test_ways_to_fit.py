@@ -10,7 +10,7 @@ from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.growth import WORTH_NAMING_BYTES, suspected_growth_bytes
 from sojourn.forecast.memory import MemoryForecast, Verdict, forecast_memory
-from sojourn.forecast.trace import Role, Trace
+from sojourn.forecast.trace import Alloc, Role, Trace
 from sojourn.forecast.workspace import context_bytes
 from sojourn.planning.plan import Option, Plan, make_plan
 from sojourn.progress import NoProgress
@@ -202,6 +202,41 @@ def test_each_change_is_traced_as_its_lines_would_be(server: TraceServer, tmp_pa
     assert state[1] < 0.27 * state[0]
 
 
+# The second optimizer has its turn with every fifth batch of an epoch.
+IN_TURNS = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+often, seldom = nn.Linear(64, 1024).cuda(), nn.Linear(1024, 64).cuda()
+first = torch.optim.Adam(often.parameters())
+second = torch.optim.Adam(seldom.parameters())
+loader = DataLoader(TensorDataset(torch.zeros({samples}, 64)), batch_size=64, drop_last=True)
+for epoch in range(4):
+    for i, (x,) in enumerate(loader):
+        y = seldom(often(x.cuda().repeat(64, 1)).relu())
+        y.square().mean().backward()
+        first.step()
+        first.zero_grad()
+        if i % 5 == 4:
+            second.step()
+            second.zero_grad()
+"""
+
+
+def test_the_largest_batch_is_not_bounded_by_the_data_set(
+    server: TraceServer, tmp_path: Path
+) -> None:
+    sizes = []
+    for samples in (512, 8192):
+        script = written(tmp_path, f"train_{samples}.py", IN_TURNS.format(samples=samples))
+        sizes.append(the_option(planned(server, script, 2 * GIB, "8.6"), "8.6").max_batch_size)
+    assert sizes[0] == sizes[1]
+    # In the backward pass an input, its layer's two outputs and their gradients, in floats.
+    assert sizes[0] == pytest.approx(2 * GIB / (64 * (2 * 64 + 4 * 1024) * 4), rel=0.5)
+    assert sizes[0] is not None
+    assert sizes[0] > 512
+
+
 # Nothing is repeated, no DataLoader gives a batch size, and SGD has no state.
 ONLY_AUTOCAST = """
 import torch
@@ -301,11 +336,63 @@ def test_a_list_that_keeps_graphs_is_named_with_the_line_and_let_go(
     assert way.peak_reserved_bytes.expected == pytest.approx(expected, rel=0.05)
 
 
+AFTER_STEP = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+model = nn.Sequential(nn.Linear(512, 2048), nn.ReLU(), nn.Linear(2048, 512)).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+outputs = []
+for (x,) in DataLoader(TensorDataset(torch.zeros(640, 512)), batch_size=64):
+    x = x.cuda().repeat(64, 1)
+    optimizer.zero_grad()
+    model(x).square().mean().backward()
+    optimizer.step()
+    again = model(x)
+    {line}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "is_large", "step_bytes"),
+    # The output, of 4096 x 512 floats; or the graph: what goes in, and what the ReLU gives.
+    [
+        ("outputs.append(again.detach())", True, 8 * MIB),
+        ("outputs.append(again.mean())", False, (8 + 32) * MIB),
+    ],
+)
+def test_what_is_kept_after_the_optimizer_s_step_is_named_and_let_go(
+    server: TraceServer, tmp_path: Path, *, line: str, is_large: bool, step_bytes: int
+) -> None:
+    script = written(tmp_path, "train.py", AFTER_STEP.format(line=line))
+    plan = planned(server, script, 240 * MIB, "8.6")
+    (kept,) = plan.kept
+    assert (kept.holder, kept.is_large) == ("outputs", is_large)
+    assert step_bytes <= kept.step_bytes < step_bytes + MIB
+    assert plan.growth_bytes == 8 * kept.step_bytes
+    option = the_option(plan, "8.6")
+    assert option.verdict is not Verdict.FITS
+    assert "outputs" in option.ways_to_fit[0].change
+    assert option.ways_to_fit[0].verdict is Verdict.FITS
+
+
+def test_what_is_done_after_the_optimizer_s_step_is_seen_twice_and_no_suspicion(
+    server: TraceServer, tmp_path: Path
+) -> None:
+    trace = traced(server, written(tmp_path, "train.py", AFTER_STEP.format(line="pass")))
+    assert suspected_growth_bytes(trace) < WORTH_NAMING_BYTES
+    made = [e.size_bytes for e in trace.events if isinstance(e, Alloc) and "py:13" in e.line]
+    first, second = made[: len(made) // 2], made[len(made) // 2 :]
+    assert 4096 * 512 * 4 in first
+    assert first == second
+
+
 def test_what_is_kept_for_one_more_step_raises_a_suspicion_that_does_not_last(
     server: TraceServer,
     tmp_path: Path,
 ) -> None:
-    code = KEEPING.format(fix=".item()").replace("last = y.detach()", "last = y, x")
+    code = KEEPING.format(fix=".item()").replace("    last = y.detach()\n", "")
+    code = code.replace("    loss.back", "    before, last = last, (y, x)\n    loss.back")
     script = written(tmp_path, "train.py", code)
     two_steps, four_steps = varied(server, script, Changes(), Changes(looks_for_kept=True))
     assert suspected_growth_bytes(two_steps) >= WORTH_NAMING_BYTES

@@ -252,6 +252,28 @@ def test_a_scale_that_a_trace_contradicts_gives_way_to_traced_sizes() -> None:
     assert largest <= 80
 
 
+@pytest.mark.parametrize(
+    ("sample_bytes", "is_known"), [(GIB // 40, True), (GIB // 100, True), (GIB // 2000, False)]
+)
+def test_traced_sizes_that_all_fit_lead_on_to_the_card_s_end_or_to_no_answer(
+    *, sample_bytes: int, is_known: bool
+) -> None:
+    script = Script(sample_bytes=sample_bytes)
+
+    def otherwise(variants: Sequence[Variant]) -> list[Trace | None]:
+        """Take a third more, so that the scale of the first two traces is given up."""
+        script.sample_bytes = sample_bytes * 4 // 3
+        return script.retrace(variants)
+
+    largest = option(script.plan(otherwise), "x/t4").max_batch_size
+    assert (largest is not None) is is_known
+    if largest is not None:
+        forecast = forecast_on(script.trace(Changes(batch_size=largest)), T4)
+        assert forecast is not None
+        assert forecast.verdict is Verdict.FITS
+        assert forecast.peak_reserved_bytes.high > 0.88 * forecast.usable_bytes
+
+
 def test_of_the_script_s_own_size_alone_no_largest_batch_follows() -> None:
     script = Script(sample_bytes=GIB // 64, batch_size=None)
     assert option(script.plan(), "x/t4").max_batch_size is None

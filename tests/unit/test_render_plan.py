@@ -135,3 +135,8 @@ def test_a_way_that_is_not_sure_is_not_told_as_one_that_is() -> None:
         change="x", code="", verdict=Verdict.TIGHT, peak_reserved_bytes=WAY.peak_reserved_bytes
     )
     assert "it may just fit with x" in shown(plan(way=tight), detailed=False)
+
+
+def test_why_nothing_fits_is_left_to_the_error_that_comes_with_the_text() -> None:
+    assert not plan().may_fit
+    assert "Nothing." not in shown(plan(), detailed=False)

@@ -77,3 +77,8 @@ def test_a_long_text_is_cut() -> None:
     text = brief(ValueError("x" * 400))
     assert text == f"ValueError: {'x' * 300}…"
     assert brief(ValueError("a\n  b\udcff")) == "ValueError: a b?"
+
+
+def test_an_error_that_ends_with_a_full_stop_gets_no_second_one() -> None:
+    assert explained(ValueError("No such value."))[0].endswith("No such value.")
+    assert not explained(ValueError("No such value."))[0].endswith("..")

@@ -11,6 +11,7 @@ from sojourn.units import (
     MIB,
     TIB,
     format_bytes,
+    format_count,
     format_duration,
     format_rate,
     parse_bytes,
@@ -143,3 +144,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         except UsageError:
             continue
         assert value >= 0
+
+
+def test_a_count_agrees_with_its_noun() -> None:
+    assert [format_count(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]

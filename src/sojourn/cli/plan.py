@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sojourn.cli._arguments import TargetCommand
 from sojourn.cli._options import Output, common_options
 from sojourn.errors import NothingFitsError, UsageError
 
+if TYPE_CHECKING:
+    from sojourn.planning.plan import Plan
 
-@click.command()
+
+@click.command(cls=TargetCommand)
 @click.argument("target", type=click.Path(path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--on", multiple=True, metavar="RT", help="Look at this runtime type; repeatable.")
@@ -117,13 +122,23 @@ def command(
         output.progress().note(f"The plan as a page: {html}")
     document = plan_document(plan)
     if not plan.may_fit:
-        error = NothingFitsError(
-            plan.because,
-            remedy="See ways to fit above, plan with a smaller --batch-size, or look at larger "
-            "runtime types (`sojourn runtimes`).",
-        )
+        error = NothingFitsError(plan.because, remedy=_remedy(plan))
         return output.failed_result(
             document, lambda: plan_text(plan, detailed=output.verbose), error
         )
     output.result(document, lambda: plan_text(plan, detailed=output.verbose))
     return 0
+
+
+def _remedy(plan: Plan) -> str:
+    """Name what can be done about a job that fits nowhere, and nothing that cannot."""
+    has_ways = any(option.ways_to_fit for option in plan.options)
+    steps = [
+        *(["see the ways to fit above"] if has_ways else []),
+        "plan with a smaller --batch-size"
+        if plan.trace.is_batch_size_known_to_loader
+        else "make its batches smaller, in the script or by its own arguments after `--`",
+        "look at larger runtime types (`sojourn runtimes`)",
+    ]
+    text = ", or ".join([", ".join(steps[:-1]), steps[-1]])
+    return f"{text[0].upper()}{text[1:]}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sojourn.cli._arguments import TargetCommand
 from sojourn.cli._options import Output, common_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-@click.command()
+@click.command(cls=TargetCommand)
 @click.argument("target")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--on", "runtime", required=True, metavar="RUNTIME", help="Where: local.")

@@ -20,6 +20,8 @@ class Changes:
 
     Attributes:
         batch_size: Instead of what the script gives its DataLoaders, in samples.
+        keeps_epoch_of: An epoch has as many batches as with this batch size, in samples; data are
+            repeated, or left out, for that.
         autocast: The type in which forward passes and losses are computed where torch thinks it
             safe: "float16" or "bfloat16".
         is_checkpointed: Repeated blocks keep their inputs only, and are computed again in the
@@ -31,6 +33,7 @@ class Changes:
     """
 
     batch_size: int | None = None
+    keeps_epoch_of: int | None = None
     autocast: str | None = None
     is_checkpointed: bool = False
     accumulate: int = 1

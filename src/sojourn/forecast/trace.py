@@ -157,7 +157,8 @@ class Trace:
     be changed. `compute_capability` is what the script was told when it asked; where
     `asked_capability` is true its answer shaped the trace, which then holds only for such cards.
     `step_ends` are the numbers of events that were there when an optimizer had stepped (where there
-    are several: the one that does so first). `traits` is what the script was seen to do that says
+    are several: the one that does so first), and the loop then asked for its next batch, if a
+    DataLoader gives them. `traits` is what the script was seen to do that says
     which changes to it make sense; `host` what `host_memory_bytes` is made of.
     """
 

@@ -33,6 +33,12 @@ _LARGEST_TRIAL = 4
 _AGREEMENT = 0.01
 # Sizes that are traced where there is no scale, as shares of the script's batch.
 _PROBES = (0.25, 0.5, 2.0, 4.0)
+# Where all of them fit: how far off the next is, at most, and what share of the way to the card's
+# end it goes, since the way is no straight line.
+_FARTHEST = 32
+_SHORT_OF_END = 0.97
+# Share of the card that may be left by a size that is called the largest.
+_LEFT_OVER = 0.1
 
 
 def find_max_batch_size(
@@ -91,8 +97,7 @@ def trial_of(case: Case, max_batch_size: int) -> Variant | None:
     trace = case.trace
     if case.traced.scale is None or not trace.batch_size or not max_batch_size:
         return None
-    largest = min(trace.batch_size * _LARGEST_TRIAL, trace.samples_per_epoch or _LARGEST_BATCH)
-    size = min(max_batch_size, largest)
+    size = min(max_batch_size, trace.batch_size * _LARGEST_TRIAL)
     return None if size == trace.batch_size else _at(case, size)
 
 
@@ -114,10 +119,12 @@ def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int |
 
     The first is of a few sizes around the script's own; the second, for each card, of the size at
     which a straight line between the last that fits and the first that does not meets the card's
-    end. The answer is a size that was traced, so that it may be a little under the largest.
+    end, or one through the two largest if all fit. The answer is a size that was traced, so that it
+    may be a little under the largest.
 
     Returns:
-        For each case the size; 0 if not even one sample fits, None if no size that fits was found.
+        For each case the size; 0 if not even one sample fits, None if no size that fits was found,
+        or if much of the card is left at the largest that was traced.
     """
     probes = dict.fromkeys(variant for case in cases for variant in _probes(case))
     traces = [trace for trace in retrace(list(probes)) if trace is not None] if probes else []
@@ -129,29 +136,46 @@ def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int |
 
 
 def _probes(case: Case) -> list[Variant]:
-    batch_size, samples = case.trace.batch_size, case.trace.samples_per_epoch
+    batch_size = case.trace.batch_size
     if not batch_size or not case.trace.is_batch_size_known_to_loader:
         return []
-    sizes = {max(1, round(batch_size * share)) for share in _PROBES}
-    sizes = {min(size, samples or size) for size in sizes} - {batch_size}
+    sizes = {max(1, round(batch_size * share)) for share in _PROBES} - {batch_size}
     return [_at(case, size) for size in sorted(sizes)]
 
 
 def _closer_probe(case: Case, traces: Sequence[Trace]) -> Variant | None:
     points = _points(case, traces)
     fits, too_large = _bracket(points)
-    if fits is None or too_large is None or too_large - fits <= 1:
+    if too_large is None:
+        size = _farther_size(points, case.trace.batch_size or 1)
+        return None if size is None else _at(case, size)
+    if fits is None or too_large - fits <= 1:
         return None
     share = points[fits] / (points[fits] - points[too_large])
     size = min(max(fits + 1, int(fits + share * (too_large - fits))), too_large - 1)
     return _at(case, size)
 
 
+def _farther_size(points: dict[int, float], batch_size: int) -> int | None:
+    """Return a size to trace beyond all that fit; None where none follows from them."""
+    second, largest = sorted(points)[-2:] if len(points) > 1 else (0, 0)
+    growth = points[largest] - points[second] if largest else 0.0
+    if growth <= 0:
+        return None
+    further = -points[largest] / growth * (largest - second) * _SHORT_OF_END
+    size = min(int(largest + further), batch_size * _FARTHEST)
+    return size if size > largest else None
+
+
 def _largest_traced(case: Case, traces: Sequence[Trace]) -> int | None:
     points = _points(case, traces)
     if len(points) == 1:
         return None  # of the script's own size alone nothing follows
-    return 0 if points.get(1, 0.0) > 0 else _bracket(points)[0]
+    fits, too_large = _bracket(points)
+    if fits is not None and too_large is None:
+        is_near_end = -points[fits] <= _LEFT_OVER * (case.accelerator.memory_bytes or 0)
+        return fits if is_near_end else None
+    return 0 if points.get(1, 0.0) > 0 else fits
 
 
 def _bracket(points: dict[int, float]) -> tuple[int | None, int | None]:

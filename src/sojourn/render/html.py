@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sojourn.forecast.memory import Verdict
-from sojourn.units import format_bytes
+from sojourn.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from sojourn.planning.plan import Option, Plan
@@ -50,7 +50,8 @@ def _peak(plan: Plan) -> str:
 def _notes(plan: Plan) -> str:
     trace = plan.trace
     batch = f"batch {trace.batch_size}, " if trace.batch_size else ""
-    made = f"{trace.steps} optimizer steps traced, {batch}torch {trace.torch}; nothing was rented."
+    steps = format_count(trace.steps, "optimizer step")
+    made = f"{steps} traced, {batch}torch {trace.torch}; nothing was rented."
     lines = [made, *(f"Assumed: {line}." for line in trace.assumptions)]
     return "<ul>" + "".join(f"<li><small>{escape(line)}</small></li>" for line in lines) + "</ul>"
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from sojourn.forecast.memory import Verdict
 from sojourn.forecast.trace import Role
 from sojourn.render.table import at_full_width
-from sojourn.units import format_bytes, format_duration
+from sojourn.units import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -140,7 +140,9 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
         parts.append(_host_line(shown))
     parts += _way_lines(plan, detailed=detailed)
     parts += [Text(line, style="dim") for line in small_print(plan)]
-    parts += [Text(""), Text(_traced(plan), style="dim"), Text(plan.because, style="bold")]
+    parts += [Text(""), Text(_traced(plan), style="dim")]
+    if plan.may_fit:  # else it is the error that comes with it
+        parts.append(Text(plan.because, style="bold"))
     return Group(*parts)
 
 
@@ -202,7 +204,7 @@ def _traced(plan: Plan) -> str:
     trace = plan.trace
     batch = f"batch {trace.batch_size}" if trace.batch_size else "no batch size seen"
     return (
-        f"{plan.target}: {trace.steps} optimizer steps traced in "
+        f"{plan.target}: {format_count(trace.steps, 'optimizer step')} traced in "
         f"{format_duration(trace.seconds)} on this machine, {batch}, torch {trace.torch}; "
         "nothing was rented. What is not known is left out."
     )

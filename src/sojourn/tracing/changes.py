@@ -59,6 +59,10 @@ class Changed:
         if changes.accumulate > 1:
             _accumulate(_TRACED_PASSES)
 
+    def see_next_batch(self) -> None:
+        """Note that training asks for its next batch."""
+        self._watch.see_next_batch()
+
     def noted_in(self, trace: Trace) -> Trace:
         """Return the trace with what was seen of the script."""
         return replace(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
+from sojourn.localpath import read_file
 from sojourn.script.confine import (
     adopt_orphans,
     confine_writes,
@@ -29,17 +30,17 @@ from sojourn.script.confine import (
     writable_devices,
 )
 from sojourn.script.source import ScriptSource, read_source
+from sojourn.tracing.exits import explain_exit
 from sojourn.tracing.failures import (
     NO_ROOM_STATUS,
     brief,
     explain,
     explain_fault,
-    own_words,
-    plan_command,
 )
 from sojourn.tracing.processes import Processes
 from sojourn.tracing.request import Answer, Request, read_requests
 from sojourn.tracing.versions import is_tested
+from sojourn.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 
 _COMPILER_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
+# Of what a script printed, enough for its last line.
+_LAST_WORDS_BYTES = 64 * 1024
 # What a trace imports, and what torch's FakeTensorMode does when it is made.
 _IMPORTED_ONCE = (
     *("changes", "cuda_api", "device", "dispatch", "evaluation", "hooks", "host_use", "kernels"),
@@ -136,12 +139,14 @@ def _trace(request: Request) -> Trace:
     unwritten.install()
     mode = FakeCudaMode(recorder, kernels, unwritten)
     install_cuda_api(recorder, request.compute_capability)
-    steps, loaders = Steps(wanted=request.steps), Loaders(override=request.batch_size)
+    steps = Steps(wanted=request.steps)
+    loaders = Loaders(override=request.batch_size, keeps_epoch_of=request.changes.keeps_epoch_of)
     changed = Changed(request.changes, recorder, request.steps)
     evaluation = Evaluation(
         recorder,
         steps,
         lambda: _keep_training(request, result()),
+        on_next_batch=changed.see_next_batch,
         is_followed=request.step is None,
     )
     install_hooks(recorder, steps, loaders, evaluation)
@@ -301,24 +306,50 @@ def _run(
         raise
     except SystemExit as ending:
         if steps.count == 0 and ending.code not in {None, 0}:
-            raise TraceError(
-                f"{request.target} ended itself with exit status {own_words(ending.code)} before "
-                "its first optimizer step.",
-                remedy="Give the script the arguments it needs after `--`: "
-                f"{plan_command(request.target)} -- ARGS.",
-            ) from ending
+            raise _exit_error(ending.code, request) from ending
     except BaseException as error:
         # Without this function's own line, which is none of the script's.
         own = error.__traceback__ and error.__traceback__.tb_next
         traceback.print_exception(type(error), error, own or error.__traceback__)
         if evaluation.is_training_over:
             evaluation.settle()
-            recorder.assume(f"after training the script failed: {brief(error)}")
+            recorder.assume(
+                f"after training the script failed: {brief(error)}; its loops were cut short "
+                f"({evaluation.cuts()}), which may be why"
+            )
             return
-        if steps.count:
-            recorder.assume(f"the script failed after {steps.count} steps: {brief(error)}")
+        if steps.count and not _is_own(error, recorder):
+            seen = format_count(steps.count, "optimizer step")
+            recorder.assume(f"the script failed after {seen}: {brief(error)}")
             return
         raise _failure(error, source, request, missing) from error
+
+
+def _exit_error(code: object, request: Request) -> TraceError:
+    printed = ""
+    # The script may have closed its output, or put something else into its place.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        printed = read_file(
+            Path(request.output), last_bytes=_LAST_WORDS_BYTES, follow_links=False
+        ).decode("utf-8", "replace")
+    message, remedy = explain_exit(code, printed=printed, target=request.target)
+    return TraceError(message, remedy=remedy)
+
+
+def _is_own(error: BaseException, recorder: Recorder) -> bool:
+    """Whether an error between two steps is the script's, and would come on a card as well.
+
+    Otherwise it may be of what tracing made up, a metric of zeros, say, or a mask that selects
+    everything; or of what is not on this machine: the network, files, packages.
+    """
+    if isinstance(error, (TypeError, NameError, AttributeError)):
+        return True
+    if isinstance(error, RuntimeError):
+        return not recorder.has_made_up_sizes
+    is_of_machine = isinstance(error, (OSError, EOFError, ImportError, MemoryError))
+    return isinstance(error, Exception) and not is_of_machine and not recorder.has_made_up_values
 
 
 def _failure(
@@ -343,7 +374,7 @@ def _check_ended_well(request: Request, steps: Steps, loaders: Loaders, recorder
             "torch.optim optimizer. If it trains only with arguments, give them after `--`.",
         )
     if steps.count < request.steps:
-        recorder.assume(f"the script ended after {steps.count} optimizer step")
+        recorder.assume(f"the script ended after {format_count(steps.count, 'optimizer step')}")
     if request.batch_size is not None and not loaders.overridden:
         raise TraceError(
             f"{request.target} makes its batches without a DataLoader that has a batch size, so "
@@ -357,7 +388,8 @@ def _actual_batch_size(loaders: Loaders) -> int | None:
     batch_size = loaders.batch_size
     if batch_size is None:
         return loaders.first_dimension
-    return min(batch_size, loaders.samples) if loaders.samples else batch_size
+    is_short = loaders.samples and not loaders.repeated
+    return min(batch_size, loaders.samples or batch_size) if is_short else batch_size
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
 from sojourn.tracing.kernels import WHOLE
 from sojourn.tracing.recorder import storage_of
+from sojourn.tracing.refusals import refuse_as_on_card
 from sojourn.tracing.scratch import scratch_bytes
 from sojourn.tracing.shape_rules import shape_rule
 from sojourn.tracing.unknown_sizes import largest_result
@@ -58,8 +59,20 @@ def _format(tensor: Any, specification: str) -> str:
     return format(tensor.item() if tensor.dim() == 0 else repr(tensor), specification)
 
 
+def _numpy(tensor: Any, *, force: bool = False) -> Any:
+    """Source: PyTorch, torch/csrc/utils/tensor_numpy.cpp, tensor_to_numpy."""
+    if force or tensor.device.type == "cpu":
+        return tensor.detach().cpu().numpy()
+    raise TypeError(
+        f"can't convert {tensor.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
+        "tensor to host memory first."
+    )
+
+
 # torch formats one number as a number, but knows no fake ones: f"{loss:.4f}" would fail.
 FakeTensor.__format__ = _format  # type: ignore[method-assign]
+# It refuses fake ones as they are no tensors of its own, before it comes to what a card's lack.
+FakeTensor.numpy = _numpy  # type: ignore[method-assign,assignment]
 
 
 def is_on_device(device: Any) -> bool:
@@ -155,7 +168,7 @@ class FakeCudaMode(TorchDispatchMode):
             dtype = kwargs.get("dtype") or first.dtype
             if known is not None and name == "_to_copy":
                 return True, known.to(dtype, copy=True)
-            self._recorder.assume("tensors copied back from the device are filled with zeros")
+            self._recorder.make_up("tensors copied back from the device are filled with zeros")
             return True, torch.zeros(first.shape, dtype=dtype)
         return False, None
 
@@ -163,7 +176,7 @@ class FakeCudaMode(TorchDispatchMode):
         if known is not None and name == "_local_scalar_dense":
             value: bool | int | float = known.item()
             return value
-        self._recorder.assume("values read from the device (.item(), if tensor:) are made up")
+        self._recorder.make_up("values read from the device (.item(), if tensor:) are made up")
         if name != "_local_scalar_dense" or tensor.dtype == torch.bool:
             return False
         return 1.0 if tensor.dtype.is_floating_point else 1
@@ -201,11 +214,13 @@ class FakeCudaMode(TorchDispatchMode):
             with self.fake:
                 result = largest(*args, **kwargs)
             if result is not None:
-                self._recorder.assume(
+                self._recorder.make_up(
                     "masks, nonzero() and unique() are taken to select everything"
                 )
+                self._recorder.has_made_up_sizes = True
                 return result
         args, kwargs = tree_map(self._as_fake, args), tree_map(self._as_fake, kwargs)
+        refuse_as_on_card(name, args)
         try:
             with self.fake:
                 return func(*args, **kwargs)

@@ -4,6 +4,8 @@ Once enough optimizer steps were seen, the loaders that feed training say that t
 that the script goes on to its evaluation. Of each loop there a few batches are run. The trace ends
 where training would go on, at the script's end, or when the time given for it is up.
 
+What the loop does between its last step and the next batch is training's still.
+
     kept        blocks of earlier batches that live on: logits gathered in a list
     replaced    one block that grows with each batch: what is gathered is joined anew each time
 """
@@ -22,7 +24,7 @@ from torch.utils.data import dataloader
 
 from sojourn.forecast.trace import Phase
 from sojourn.script.imports import after_import
-from sojourn.units import format_bytes, format_duration
+from sojourn.units import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,7 @@ class Evaluation:
         recorder: What is seen there is written down in the same trace.
         steps: Ends the script.
         on_training_seen: Called once all of training was seen, before the script goes on.
+        on_next_batch: Called when training asks for a batch: what comes before is the last step's.
         is_followed: Whether it goes on at all.
     """
 
@@ -71,6 +74,7 @@ class Evaluation:
         steps: Steps,
         on_training_seen: Callable[[], None],
         *,
+        on_next_batch: Callable[[], None] = lambda: None,
         is_followed: bool = True,
     ) -> None:
         self.is_training_over = False
@@ -78,6 +82,7 @@ class Evaluation:
         self._recorder = recorder
         self._steps = steps
         self._on_training_seen = on_training_seen
+        self._on_next_batch = on_next_batch
         self._started = time.monotonic()
         self._feeding: weakref.WeakSet[Any] = weakref.WeakSet()
         self._training_sets: list[Any] = []
@@ -85,6 +90,8 @@ class Evaluation:
         self._has_looped = False
         self._is_settled = False
         self._is_going_on = False
+        self._is_last_step_over = False
+        self._is_cut = False
         self._mark = 0
         self._assumed = 0
         self._stepped = 0
@@ -171,12 +178,16 @@ class Evaluation:
         """Whether anything was evaluated after training."""
         return self._has_looped or self._recorder.has_phase(Phase.EVALUATION, self._mark)
 
+    def cuts(self) -> str:
+        """Say which of the script's loops were ended early, for what comes of that."""
+        after = f"training after {format_count(self._stepped, 'optimizer step')}"
+        return f"{after}, evaluation after {_BATCHES} batches" if self._is_cut else after
+
     def _end_training(self) -> None:
         self._training_sets = [iterator._dataset for iterator in self._feeding]  # noqa: SLF001
         if not self._training_sets or not self._is_followed:
             self._steps.stop(self._recorder)
-        self._mark = self._recorder.mark_now()
-        self._assumed = len(self._recorder.assumptions)
+        self._set_mark()
         self._stepped = self._steps.count
         self._is_going_on = True
         self._on_training_seen()
@@ -185,6 +196,22 @@ class Evaluation:
         limit_s = max(_LEAST_S, time.monotonic() - self._started)
         signal.signal(signal.SIGALRM, lambda *_: self._give_up(limit_s))
         signal.setitimer(signal.ITIMER_REAL, limit_s)
+
+    def _set_mark(self) -> None:
+        self._mark = self._recorder.mark_now()
+        self._assumed = len(self._recorder.assumptions)
+
+    def _end_last_step(self) -> None:
+        """Let what the loop did after the last optimizer step be training's too.
+
+        The step before has shown as much; only the second time tells what stays of it.
+        """
+        if self._is_last_step_over:
+            return
+        self._is_last_step_over = True
+        self._on_next_batch()
+        if not self._has_looped:
+            self._set_mark()
 
     def _give_up(self, limit_s: float) -> None:
         if self.is_seen:
@@ -204,8 +231,10 @@ class Evaluation:
         if not self.is_training_over:
             if torch.is_grad_enabled():
                 self._feeding.add(iterator)
+                self._on_next_batch()
             return
         if iterator in self._feeding:
+            self._end_last_step()
             raise StopIteration
         is_training_set = any(iterator._dataset is known for known in self._training_sets)  # noqa: SLF001
         if is_training_set and torch.is_grad_enabled():
@@ -227,6 +256,7 @@ class Evaluation:
             # While what is gathered is joined anew, the old is there beside the new.
             with self._recorder.passing(loop.missing_bytes):
                 pass
+        self._is_cut = self._is_cut or (_length(iterator) or done + 1) > done
         raise StopIteration
 
     def _grows(self, loop: _Loop) -> bool:

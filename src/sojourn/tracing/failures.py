@@ -44,7 +44,7 @@ _OF_MACHINE = {
 
 def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
     """Say what happened at a line of the script `target`, and the remedy."""
-    message = f"{line} raised {brief(error)}."
+    message = f"{line} raised {brief(error).removesuffix('.')}."
     command = plan_command(target)
     if (limit := _limit(error)) is not None:
         return message, limit

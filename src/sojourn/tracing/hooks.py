@@ -25,6 +25,7 @@ from sojourn.tracing.copies import install_copies
 from sojourn.tracing.ctc_loss import install_ctc_loss
 from sojourn.tracing.kernels import mark_parameters
 from sojourn.tracing.moves import ModuleMoves
+from sojourn.tracing.repeats import repeat_samples
 from sojourn.tracing.stand_ins import install_stand_ins
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class Loaders:
     """The loaders that the script made, and the one that fed it last. Sizes in samples."""
 
     override: int | None = None
+    keeps_epoch_of: int | None = None
     overridden: bool = False
+    repeated: bool = False
     batch_size: int | None = None
     samples: int | None = None
     first_dimension: int | None = None
@@ -271,6 +274,9 @@ def _override_batch_size(loader: Any, loaders: Loaders) -> None:
     """Change the size of a training loader's batches; those of an evaluation stay as they are."""
     if not hasattr(loader.batch_sampler, "batch_size"):
         return
+    if loaders.override and loaders.keeps_epoch_of:
+        share = loaders.override / loaders.keeps_epoch_of
+        loaders.repeated = repeat_samples(loader.batch_sampler, share)
     loader.batch_sampler.batch_size = loaders.override
     if loader.batch_size is not None:
         # The attribute may not be set from outside once the loader is made.

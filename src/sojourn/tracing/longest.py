@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, dataloader, default_collate
 
+from sojourn.tracing.repeats import RepeatedSampler
+
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
@@ -128,6 +130,8 @@ class _Search:
         if type(sampler) is not BatchSampler and _draws_batches(sampler):
             return self._largest_batch(sampler)
         single = sampler.sampler if isinstance(sampler, BatchSampler) else sampler
+        if isinstance(single, RepeatedSampler):
+            single = single.whole
         for index in single:
             if not self._look(index):
                 break

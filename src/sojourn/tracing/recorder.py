@@ -54,6 +54,8 @@ class Recorder:
         self.asked_capability = False
         self.has_bfloat16 = True
         self.is_closed = False
+        self.has_made_up_values = False
+        self.has_made_up_sizes = False
         self._label = label
         self._events: list[Event] = []
         self._roles: dict[int, Role] = {}
@@ -68,8 +70,14 @@ class Recorder:
 
     def assume(self, text: str) -> None:
         """Note, once, something that the trace takes for granted."""
+        text = text.removesuffix(".")  # as errors may end, which are quoted
         if text not in self.assumptions:
             self.assumptions.append(text)
+
+    def make_up(self, text: str) -> None:
+        """Note that the script goes on with values that a card would have computed."""
+        self.has_made_up_values = True
+        self.assume(text)
 
     def note_bfloat16(self) -> None:
         """The script uses bfloat16, which older cards emulate, with other kernels for attention."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sojourn.script.imports import after_import
+
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
@@ -32,9 +34,23 @@ def tolerate_torchvision(recorder: Recorder) -> None:
         except OSError:
             if "torchvision" in str(path) and not declared:
                 declared.append(_declare())
-                recorder.assume("torchvision's compiled operators (nms, roi_align) are not there")
             raise
 
+    def watch(extension: Any) -> None:
+        # Who needs an operator calls it first.
+        check = getattr(extension, "_assert_has_ops", None)
+        if check is None:  # another version
+            return
+
+        @functools.wraps(check)
+        def check_and_note() -> None:
+            if declared:
+                recorder.assume("torchvision's compiled operators (nms, roi_align) are not there")
+            check()
+
+        extension._assert_has_ops = check_and_note  # noqa: SLF001
+
+    after_import({"torchvision.extension": watch})
     torch.ops.load_library = load_or_declare  # type: ignore[method-assign]
 
 

@@ -100,10 +100,24 @@ class Tracer:
 
     def _as_traced(self, variant: Variant) -> Variant:
         changes = variant.changes
+        size = changes.batch_size or self.batch_size
+        # Micro-batches are smaller than what is planned, and come more often for that.
+        keeps_epoch_of = None if changes.accumulate > 1 else self._epoch_of(size)
         return Variant(
             compute_capability=self._told(variant.compute_capability),
-            changes=replace(changes, batch_size=changes.batch_size or self.batch_size),
+            changes=replace(changes, batch_size=size, keeps_epoch_of=keeps_epoch_of),
         )
+
+    def _epoch_of(self, batch_size: int | None) -> int | None:
+        """Return the batch size whose number of batches an epoch of another size shall have."""
+        if batch_size == self.batch_size:
+            return None
+        return self._first().batch_size
+
+    def _sized(self, told: str, batch_size: int | None) -> Variant:
+        epoch_of = self._epoch_of(batch_size)
+        changes = Changes(batch_size=batch_size, keeps_epoch_of=epoch_of)
+        return Variant(compute_capability=told, changes=changes)
 
     def _told(self, compute_capability: str) -> str:
         """Return what the script is told when it asks: one answer for all cards if it does not."""
@@ -116,7 +130,7 @@ class Tracer:
         """Trace what all cards need, after a first trace has shown what that is."""
         told = dict.fromkeys(self._told(c) for c in (compute_capability, *self.capabilities))
         sizes = [self.batch_size, *_other_sizes(self._first())[:1]]
-        self._make("trace", [_variant(answer, size) for answer in told for size in sizes])
+        self._make("trace", [self._sized(answer, size) for answer in told for size in sizes])
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
         """Trace once more at another batch size; None where no other size follows from two.
@@ -137,7 +151,7 @@ class Tracer:
         return None
 
     def _get(self, told: str, batch_size: int | None) -> Trace:
-        variant = _variant(told, batch_size)
+        variant = self._sized(told, batch_size)
         self._make("trace", [variant])
         found = self._made[variant]
         if isinstance(found, TraceError):
@@ -171,10 +185,6 @@ class Tracer:
         """Return how many traces to make at a time, by processors and by the memory they take."""
         room = psutil.virtual_memory().available // max(1, self._first().host_memory_bytes)
         return max(1, min(os.cpu_count() or 1, room, _MOST_WORKERS))
-
-
-def _variant(told: str, batch_size: int | None) -> Variant:
-    return Variant(compute_capability=told, changes=Changes(batch_size=batch_size))
 
 
 def _other_sizes(trace: Trace) -> list[int]:

@@ -54,6 +54,7 @@ class Watch:
         self._passes_before = [0]
         self._has_switch = False
         self._first_optimizer: Any = None
+        self._is_step_open = False
         self.step_ends: list[int] = []
 
     def install(self) -> None:
@@ -119,6 +120,13 @@ class Watch:
         if optimizer is self._first_optimizer:
             self.step_ends.append(self._recorder.mark_now())
             self._passes_before.append(self._passes)
+            self._is_step_open = True
+
+    def see_next_batch(self) -> None:
+        """Let a step end here, where the next batch is asked for, not where its optimizer did."""
+        if self._is_step_open:
+            self.step_ends[-1] = self._recorder.mark_now()
+            self._is_step_open = False
 
     def _count_passes(self) -> None:
         run = torch.autograd.graph._engine_run_backward  # noqa: SLF001 - the one door to the engine

@@ -23,3 +23,8 @@ for epoch in range(3):
     if sys.argv[1] == "graph":
         for (x,) in DataLoader(TensorDataset(torch.randn(4000, 128)), batch_size=1000):
             model(x.cuda()).sigmoid().square().sum()
+    if sys.argv[1] == "metric":
+        with torch.no_grad():
+            seen = sum(len(model(x.cuda())) for (x,) in DataLoader(loader.dataset, batch_size=16))
+        if seen < len(loader.dataset):
+            raise ValueError(f"{seen} of {len(loader.dataset)}")
