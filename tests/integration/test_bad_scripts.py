@@ -250,7 +250,7 @@ def test_one_that_answers_in_our_place_is_refused(tmp_path: Path, answer: str) -
         ),
         (
             "import sys\nclass Odd:\n    def __str__(self): raise KeyError\nsys.exit(Odd())\n",
-            "exit status (its text cannot be made: KeyError)",
+            "It said: (its text cannot be made: KeyError)",
         ),
         ("raise GeneratorExit\n", "train.py:1 raised GeneratorExit."),
         ("raise KeyboardInterrupt\n", "train.py:1 raised KeyboardInterrupt."),
