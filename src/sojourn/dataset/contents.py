@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # More are asked for ahead than one connection brings in the time that it takes to use one.
 AHEAD = 4
-# Each is 32 MiB, or 16 of a segment, as they are written by default: those ahead, and those in use.
+# Each is some 16 MiB, as they are written by default: those ahead, and those in use.
 _KEPT = AHEAD + 4
 _REQUESTS = 4
 

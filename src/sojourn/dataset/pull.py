@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sojourn.progress import Progress, Task
     from sojourn.stores.base import Store
 
-# Requests under way at once. Each holds a frame, packed and decoded: 64 MiB at most.
+# Requests under way at once. Each holds a frame, packed and decoded: 32 MiB as they are written.
 _AT_ONCE = 8
 
 
