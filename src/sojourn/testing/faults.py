@@ -30,6 +30,7 @@ class Fault:
         verb: Which verb.
         keys: A shell pattern; for `list` it is the prefix.
         after: So many matching calls go well first.
+        every: Of those that follow, one in so many goes wrong.
         times: So many go wrong then; the rest go well.
         error: Raised before anything is done.
         drop_bytes: So many bytes are missing at the end of what is read.
@@ -39,6 +40,7 @@ class Fault:
     verb: Verb
     keys: str = "*"
     after: int = 0
+    every: int = 1
     times: int = 1 << 30
     error: StoreError | None = None
     drop_bytes: int = 0
@@ -50,7 +52,8 @@ class Fault:
         if verb != self.verb or not fnmatchcase(key, self.keys):
             return False
         self._calls += 1
-        return self.after < self._calls <= self.after + self.times
+        turn, passed = divmod(self._calls - self.after, self.every)
+        return self._calls > self.after and passed == 0 and turn <= self.times
 
     def spoil(self, data: bytes) -> bytes:
         """Return what arrives instead of the data."""

@@ -1,0 +1,258 @@
+"""Tables that shards hold as columns: their way there and back, in part and in danger."""
+
+import os
+import random
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sojourn.dataset.dataset import Dataset
+from sojourn.dataset.manifest import MANIFEST_KEY, SEGMENTS_FOLDER, Manifest
+from sojourn.dataset.preparing import WHOLE_FILE_BYTES
+from sojourn.dataset.push import push_folder
+from sojourn.dataset.repository import load_manifest
+from sojourn.dataset.shards import Sizes
+from sojourn.dataset.verifying import verify_store
+from sojourn.errors import IntegrityError, SojournError, StoreError
+from sojourn.progress import NoProgress
+from sojourn.stores.base import Body, Store
+from sojourn.stores.objects import ObjectStore, open_memory
+from sojourn.stores.retrying import Retrying
+from sojourn.testing.faults import Fault, FaultyStore, unavailable
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SIZES = Sizes(
+    min_shard_bytes=40_000, mean_shard_bytes=80_000, max_shard_bytes=160_000, frame_bytes=8_000
+)
+ROWS = 400
+
+
+def _window(start: int, rows: int = ROWS) -> bytes:
+    """Return rows of one recording, counted down to its end as contests do."""
+    lines = [
+        f"T-{rows - 1 - row},{(start + row) * 7919 % 10_007 / 100:.2f},{(start + row) % 17}"
+        for row in range(rows)
+    ]
+    return "\n".join(["time,level,state", *lines, ""]).encode()
+
+
+def _fill(folder: Path, files: dict[str, bytes]) -> Path:
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def _push(folder: Path, store: Store, sizes: Sizes = SIZES) -> Manifest:
+    push_folder(folder, store, message="", now=NOW, progress=NoProgress(), sizes=sizes)
+    return load_manifest(store)
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _read(store: Store) -> dict[str, bytes]:
+    dataset = Dataset(load_manifest(store), store)
+    return {name: dataset.read_bytes(name) for name in dataset.files()}
+
+
+@pytest.fixture
+def windows() -> dict[str, bytes]:
+    return {f"test/{number:02}.csv": _window(6 * number) for number in range(30)}
+
+
+def test_windows_of_one_recording_are_kept_once(windows: dict[str, bytes], tmp_path: Path) -> None:
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", windows), store)
+    assert all(member.table for member in manifest.files)
+    text_bytes = sum(map(len, windows.values()))
+    assert sum(s.size_bytes for shard in manifest.shards for s in shard.segments) < text_bytes / 8
+    assert _read(store) == windows
+    Dataset(manifest, store).extract(tmp_path / "back")
+    assert _tree(tmp_path / "back") == windows
+
+
+def test_tables_are_read_as_pandas_reads_their_text(
+    windows: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = _fill(tmp_path / "data", windows)
+    store = open_memory()
+    dataset = Dataset(_push(folder, store), store)
+    for name, table in dataset.read_many("test/*.csv"):
+        pd.testing.assert_frame_equal(table, pd.read_csv(folder / name), check_exact=True)
+    arguments: dict[str, Any] = {"usecols": ["level"], "nrows": 5}
+    few = dataset.read("test/03.csv", **arguments)
+    pd.testing.assert_frame_equal(few, pd.read_csv(folder / "test/03.csv", **arguments))
+
+
+def test_only_the_segments_of_what_is_read_are_fetched(tmp_path: Path) -> None:
+    files = {f"{letter}/{n}.csv": _window(n * 5, 900) for letter in "abcdef" for n in range(12)}
+    memory = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), memory)
+    assert len(manifest.shards) > 3
+    store = FaultyStore(memory)
+    Dataset(manifest, store).read("c/3.csv")
+    assert [verb for verb, _ in store.calls] == ["get_range"]
+
+
+LARGE = WHOLE_FILE_BYTES * 2
+
+
+@pytest.mark.parametrize(
+    ("last", "is_kept"),
+    [(b"", True), (b"T-9,1.25,3", True), (b"T-9,1.250,3\n", False), (b"T-9,,3\n", True)],
+    ids=["as the others", "without a line end", "with more digits", "without a number"],
+)
+def test_a_large_table_is_kept_as_columns_if_all_of_it_can_be(
+    tmp_path: Path, last: bytes, *, is_kept: bool
+) -> None:
+    rows = LARGE // 14
+    text = _window(0, rows) + last
+    folder = _fill(tmp_path / "data", {"large.csv": text, "small.csv": _window(1)})
+    store = open_memory()
+    manifest = _push(folder, store, Sizes())
+    (large, small) = manifest.files
+    assert (large.table is not None) == is_kept
+    assert small.table is not None
+    assert large.rows == text.count(b"\n") - 1 + (not text.endswith(b"\n"))
+    if large.table is not None:
+        assert len(large.table.parts) > 1
+    Dataset(manifest, store).extract(tmp_path / "back")
+    assert _tree(tmp_path / "back") == _tree(folder)
+    table = Dataset(manifest, store).read("large.csv")
+    pd.testing.assert_frame_equal(table, pd.read_csv(folder / "large.csv"), check_exact=True)
+
+
+def test_a_folder_that_has_segments_of_its_own_is_sent_as_bytes(tmp_path: Path) -> None:
+    files = {f"{SEGMENTS_FOLDER}/a.csv": _window(0), "b.csv": _window(1)}
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), store)
+    assert not any(member.table for member in manifest.files)
+    assert _read(store) == files
+
+
+def test_one_changed_table_sends_few_shards(tmp_path: Path) -> None:
+    files = {f"test/{n:03}.csv": _window(6 * n) for n in range(300)}
+    folder = _fill(tmp_path / "data", files)
+    memory = open_memory()
+    assert len(_push(folder, memory).shards) > 10
+    (folder / "test/150.csv").write_bytes(_window(7_777))
+    store = FaultyStore(memory)
+    _push(folder, store)
+    sent = [key for verb, key in store.calls if verb == "put" and key.startswith("shards/")]
+    assert 1 <= len(sent) <= 2
+    assert _read(memory) == files | {"test/150.csv": _window(7_777)}
+
+
+_tables = st.builds(_window, st.integers(0, 50), st.integers(1, 120))
+_files = st.dictionaries(
+    st.sampled_from([f"{folder}{name}.csv" for folder in ("", "a/", "b/c/") for name in "pqrs"]),
+    st.one_of(_tables, st.binary(max_size=200), st.just(_window(0, 300).replace(b",", b";"))),
+    min_size=1,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(files=_files)
+def test_any_tables_come_back(files: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        store = open_memory()
+        manifest = _push(_fill(Path(scratch, "data"), files), store)
+        assert _read(store) == files
+        Dataset(manifest, store).extract(Path(scratch, "back"))
+        assert _tree(Path(scratch, "back")) == files
+        assert verify_store(manifest, store, progress=NoProgress()).problems == ()
+
+
+class _Cut:
+    """A store whose connection is gone after so many puts, the last one half-way perhaps."""
+
+    def __init__(self, store: ObjectStore, puts: int) -> None:
+        self._store = store
+        self._left = puts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, key: str, body: Body) -> None:
+        if self._left <= 0:
+            raise StoreError("The connection is gone.", remedy="Connect.")
+        self._left -= 1
+        self._store.put(key, body)
+
+
+@settings(max_examples=25, deadline=None)
+@example(puts=0, seed=0)
+@given(puts=st.integers(0, 12), seed=st.integers(0, 3))
+def test_a_push_cut_anywhere_leaves_the_old_revision_readable(puts: int, seed: int) -> None:
+    rng = random.Random(seed)
+    old = {f"{n:02}.csv": _window(5 * n, 200) for n in range(40)} | {"x.bin": rng.randbytes(90_000)}
+    new = {name: _window(9_000 + n, 210) for n, name in enumerate(sorted(old))}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        store = open_memory()
+        _push(_fill(folder, old), store)
+        _fill(folder, new)
+        try:
+            _push(folder, _Cut(store, puts))
+        except StoreError:
+            assert _read(store) == old
+            _push(folder, store)
+        assert _read(store) == new
+        assert verify_store(load_manifest(store), store, progress=NoProgress()).problems == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), which=st.integers(0, 9))
+def test_a_flipped_bit_anywhere_is_found(place: float, bit: int, which: int) -> None:
+    files = {f"{n:02}.csv": _window(5 * n, 200) for n in range(20)} | {"x.bin": bytes(9_000)}
+    with tempfile.TemporaryDirectory() as scratch:
+        store = open_memory()
+        manifest = _push(_fill(Path(scratch), files), store)
+        keys = [MANIFEST_KEY, *(shard.key for shard in manifest.shards)]
+        key = keys[which % len(keys)]
+        data = bytearray(store.get(key))
+        data[int(place * len(data))] ^= 1 << bit
+        store.put(key, bytes(data))
+        try:
+            found = load_manifest(store)
+        except IntegrityError:
+            return
+        problems = verify_store(found, store, progress=NoProgress()).problems
+        # What a manifest says beside its revision, its message say, may change and harm nothing.
+        assert problems or key == MANIFEST_KEY
+        try:
+            assert _read(store) == files
+        except SojournError:
+            assert problems or key == MANIFEST_KEY
+
+
+def test_a_store_that_fails_every_third_request_is_asked_again(
+    windows: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = windows | {"noise.bin": random.Random(1).randbytes(200_000)}
+    memory = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), memory)
+    faulty = FaultyStore(memory, Fault(verb="get_range", every=3, error=unavailable()))
+    Dataset(manifest, Retrying(faulty, sleep=lambda _: None)).extract(tmp_path / "back")
+    assert len(faulty.calls) > 15
+    assert _tree(tmp_path / "back") == files
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path, monkeypatch: Any) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    _push(_fill(tmp_path / "data", {"large.csv": _window(0, LARGE // 14)}), open_memory(), Sizes())
+    assert os.listdir(scratch) == []  # noqa: PTH208 - names are enough
