@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.dataset.listing import STAGING_PREFIX
 from sojourn.dataset.localdisk import local_disk
+from sojourn.dataset.source import file_digest
 from sojourn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Changes:
 
     Attributes:
         fetch: Files to fetch.
-        kept: Files that are there already, byte for byte.
+        kept: Files that are there already, byte for byte, and were read to find that out.
+        other_modes: Files that are there already, with other permissions.
         links: Links to make.
         folders: Folders that must be there, each after the one that it is in.
         in_the_way: Files and links that are where a folder must be.
@@ -39,6 +41,7 @@ class Changes:
 
     fetch: tuple[Member, ...]
     kept: tuple[Member, ...]
+    other_modes: tuple[Member, ...]
     links: tuple[Member, ...]
     folders: tuple[Member, ...]
     in_the_way: tuple[Path, ...]
@@ -54,7 +57,8 @@ def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles)
         UsageError: a folder with something in it is where a file or link must be.
     """
     with local_disk(f"read {folder}"):
-        modes = {member.path: _mode(folder / member.path) for member in members}
+        found = {member.path: _find_status(folder, member.path) for member in members}
+        modes = {path: status and status.st_mode for path, status in found.items()}
         folders = [member for member in members if member.kind == "folder"]
         # Below a file or link that will become a folder, nothing that is there counts.
         replaced: set[str] = set()
@@ -64,13 +68,19 @@ def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles)
                 replaced.add(member.path)
         others = [member for member in members if member.kind != "folder"]
         standing = [m for m in others if _parent(m.path) not in replaced]
-        kept = _kept(folder, [m for m in standing if m.kind == "file"], modes, known)
+        known_kept, read_kept = _kept(
+            folder, [m for m in standing if m.kind == "file"], found, known
+        )
+        kept = known_kept | read_kept
         empty = tuple(
             _checked_empty(folder / m.path) for m in standing if stat.S_ISDIR(modes[m.path] or 0)
         )
         return Changes(
             fetch=tuple(m for m in others if m.kind == "file" and m.path not in kept),
-            kept=tuple(m for m in others if m.path in kept),
+            kept=tuple(m for m in others if m.path in read_kept),
+            other_modes=tuple(
+                m for m in others if m.path in kept and stat.S_IMODE(modes[m.path] or 0) != m.mode
+            ),
             links=tuple(m for m in others if m.kind == "link"),
             folders=tuple(folders),
             in_the_way=tuple(
@@ -102,9 +112,9 @@ def _files_below(folder: Path) -> Iterator[str]:
                     yield f"{below}{item.name}"
 
 
-def _mode(path: Path) -> int | None:
+def _find_status(folder: Path, path: str) -> os.stat_result | None:
     try:
-        return path.lstat().st_mode
+        return os.lstat(f"{folder}/{path}")
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -123,13 +133,26 @@ def _checked_empty(path: Path) -> Path:
 
 
 def _kept(
-    folder: Path, files: list[Member], modes: dict[str, int | None], known: KnownFiles
-) -> set[str]:
-    same_size = [
-        m
-        for m in files
-        if stat.S_ISREG(modes[m.path] or 0) and (folder / m.path).stat().st_size == m.size_bytes
-    ]
+    folder: Path,
+    files: list[Member],
+    found: dict[str, os.stat_result | None],
+    known: KnownFiles,
+) -> tuple[set[str], set[str]]:
+    """Return which files are what they should be: known to be, and found to be by reading them."""
+    known_kept: set[str] = set()
+    unknown: list[Member] = []
+    for member in files:
+        status = found[member.path]
+        if status is None or not stat.S_ISREG(status.st_mode):
+            continue
+        if status.st_size != member.size_bytes:
+            continue
+        digest = known.find_digest(member.path, status)
+        if digest is None:
+            unknown.append(member)
+        elif digest == member.digest:
+            known_kept.add(member.path)
     with ThreadPoolExecutor(_HASHERS, "compare") as pool:
-        digests = pool.map(known.digest, (m.path for m in same_size))
-        return {m.path for m, found in zip(same_size, digests, strict=True) if found == m.digest}
+        digests = pool.map(file_digest, (folder / member.path for member in unknown))
+        read_kept = {m.path for m, found in zip(unknown, digests, strict=True) if found == m.digest}
+    return known_kept, read_kept

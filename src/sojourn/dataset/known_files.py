@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from sojourn.dataset.source import file_digest
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -37,7 +35,7 @@ _STAMP_LENGTH = 4
 
 
 class KnownFiles:
-    """What is known of one folder's files. May be asked from several threads at once.
+    """What is known of one folder's files.
 
     Args:
         folder: The folder.
@@ -56,37 +54,35 @@ class KnownFiles:
         cache = Path(platformdirs.user_cache_dir("sojourn", appauthor=False))
         return cls(folder, cache / "folders" / f"{name}.json")
 
-    def digest(self, path: str) -> str:
-        """Return a file's digest, reading it only if it is not known.
+    def find_digest(self, path: str, status: os.stat_result) -> str | None:
+        """Return a file's digest if it is known and the file stands as it stood; else None.
 
-        Raises:
-            OSError: it cannot be read.
-            IntegrityError: it is no file.
+        Args:
+            path: Relative to the folder.
+            status: What the file system says of it now.
         """
         known = self._known.get(path)
-        if known is not None and known[:-1] == _stamp(self._folder / path):
-            return str(known[-1])
-        return file_digest(self._folder / path)
+        return str(known[-1]) if known is not None and known[:-1] == _stamp(status) else None
 
     def note(self, members: Iterable[Member]) -> None:
         """Note that the folder's files are these, and keep it; a failure to keep it is none.
 
         Files that changed just now are left out: a change to come could not be told from the last.
         """
-        now_ns = time.time_ns()
+        now_ns, before = time.time_ns(), dict(self._known)
         for member in members:
             with suppress(OSError):
-                stamp = _stamp(self._folder / member.path)
+                stamp = _stamp((self._folder / member.path).lstat())
                 if _is_settled(stamp, now_ns):
                     self._known[member.path] = [*stamp, member.digest]
                 else:
                     self._known.pop(member.path, None)
-        with suppress(OSError):
-            _save(self._record, self._known)
+        if self._known != before:
+            with suppress(OSError):
+                _save(self._record, self._known)
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.lstat()
+def _stamp(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 

@@ -154,7 +154,7 @@ def _make_links(folder: Path, staging: Path, links: tuple[Member, ...]) -> None:
 
 def _set_modes(folder: Path, changes: Changes) -> None:
     # Folders last and inmost first: one that may not be written to must be complete by then.
-    for member in (*changes.kept, *reversed(changes.folders)):
+    for member in (*changes.other_modes, *reversed(changes.folders)):
         path = folder / member.path
         if stat.S_IMODE(path.lstat().st_mode) != member.mode:
             path.chmod(member.mode)
