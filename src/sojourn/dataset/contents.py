@@ -34,10 +34,8 @@ class Contents:
         self._layout = Layout(manifest)
         frames = FrameSource(store, manifest, self._layout)
         self._source = SegmentSource(store, manifest, self._layout, frames)
-        self.frames: Recent[FrameId, bytes] = Recent(lambda key: frames.fetch(key)[1], keep=_KEPT)
-        self.segments: Recent[SegmentId, Segment] = Recent(
-            lambda key: self._source.fetch(key)[1], keep=_KEPT
-        )
+        self.frames: Recent[FrameId, bytes] = Recent(frames.fetch, keep=_KEPT)
+        self.segments: Recent[SegmentId, Segment] = Recent(self._source.fetch, keep=_KEPT)
 
     def pieces(self, member: Member) -> tuple[tuple[FrameId, Piece], ...] | None:
         """Return which frames hold a file's bytes; None if it is kept as columns."""

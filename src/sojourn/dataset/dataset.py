@@ -318,7 +318,7 @@ class Dataset:
         return tuple(frame_id for frame_id, _ in self._contents.pieces(self.member(name)) or ())
 
     def hold_frames(self, count: int) -> None:
-        """Hold so many decoded frames from now on, if it were fewer; each is some 16 MiB."""
+        """Hold so many decoded frames from now on, if it were fewer; each is some 8 MiB."""
         self._contents.frames.keep_at_least(count)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -107,11 +107,19 @@ class FrameSource:
         self._manifest = manifest
         self._layout = layout
 
-    def fetch(self, frame_id: FrameId) -> tuple[bytes, bytes]:
-        """Return a frame as it is in the store, and decoded.
+    def fetch(self, frame_id: FrameId) -> bytes:
+        """Return a decoded frame.
 
         Raises:
             IntegrityError: the store holds something else than the manifest says.
+        """
+        return self.decode(frame_id, self.fetch_packed(frame_id))
+
+    def fetch_packed(self, frame_id: FrameId) -> bytes:
+        """Return a frame as it is in the store.
+
+        Raises:
+            IntegrityError: the store holds less than the manifest says.
         """
         shard = self._manifest.shards[frame_id.shard]
         frame = shard.frames[frame_id.frame]
@@ -122,7 +130,16 @@ class FrameSource:
         )
         if len(data) != frame.size_bytes:
             raise damaged(self._store, shard.key, "it ends too early")
-        return data, _decode(data, frame.raw_bytes, self._store, shard.key)
+        return data
+
+    def decode(self, frame_id: FrameId, data: bytes) -> bytes:
+        """Return what a frame holds.
+
+        Raises:
+            IntegrityError: it does not hold what the manifest says.
+        """
+        shard = self._manifest.shards[frame_id.shard]
+        return _decode(data, shard.frames[frame_id.frame].raw_bytes, self._store, shard.key)
 
 
 def check_digest(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LEVEL = 3
 # Plain `zstd` decodes windows of up to 2^27 bytes unasked; ours is a frame's size.
-_WINDOW_LOG = 24
+_WINDOW_LOG = 23
 # Tables of 4 MiB each instead of the level's 0.5 and 0.25: what repeats far back is found still.
 # Sliding windows of two recordings, 32 MiB: 30 and 32 times smaller, where long-distance matching
 # makes them 21 and 22 times smaller and takes twice to five times as long. Segments of random walks

@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from sojourn.columns import Segment
     from sojourn.dataset.choosing import Changes
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.progress import Progress, Task
     from sojourn.stores.base import Store
 
-# Requests under way at once. Each holds a frame, packed and decoded: 32 MiB as they are written.
-_AT_ONCE = 8
+# Requests under way at once; each holds a frame as it is in the store, 8 MiB or a segment of 16,
+# and a copy or two while it arrives.
+_AT_ONCE = 10
+# Frames that are decoded and written at once; each takes as much again, and more for text.
+_DECODED_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,7 @@ class _Fetching:
         self._segments = SegmentSource(store, manifest, self._layout, self._frames)
         self._numbers = count()
         self._lock = threading.Lock()
+        self._decoding = threading.Semaphore(_DECODED_AT_ONCE)
         self._stopped = False
         self._parts: dict[str, _Part] = {}
         self.fetched_bytes = 0
@@ -206,13 +211,18 @@ class _Fetching:
     def _fetch(self, frame_id: FrameId, pieces: list[Piece]) -> None:
         if self._stopped:
             return
-        data, raw = self._frames.fetch(frame_id)
+        data = self._frames.fetch_packed(frame_id)
         self._count_fetched(len(data))
-        view = memoryview(raw)
+        with self._decoding:
+            raw = self._frames.decode(frame_id, data)
+            del data
+            self._write_pieces(memoryview(raw), pieces)
+
+    def _write_pieces(self, raw: memoryview, pieces: list[Piece]) -> None:
         for piece in pieces:
             if self._stopped:
                 return
-            content = view[piece.start : piece.start + piece.size_bytes]
+            content = raw[piece.start : piece.start + piece.size_bytes]
             if piece.member.path in self._parts:
                 self._write_part(piece.member, piece.at, (content,))
             else:
@@ -221,8 +231,14 @@ class _Fetching:
     def _fetch_tables(self, segment_id: SegmentId, parts: list[tuple[Member, int]]) -> None:
         if self._stopped:
             return
-        fetched_bytes, segment = self._segments.fetch(segment_id)
-        self._count_fetched(fetched_bytes)
+        packed = self._segments.fetch_packed(segment_id)
+        self._count_fetched(sum(map(len, packed)))
+        with self._decoding:
+            segment = self._segments.decode(segment_id, packed)
+            packed.clear()
+            self._write_tables(segment, parts)
+
+    def _write_tables(self, segment: Segment, parts: list[tuple[Member, int]]) -> None:
         for member, index in parts:
             if self._stopped:
                 return

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TASKS_PER_CPU = 2
 # A worker that is killed, or a node that is lost, is no fault of the task's.
 _TRIES_AGAIN = 5
-# One task packs with two threads within half a GB: frames and files of 3 x (16 + 8) MiB, packed and
+# One task packs with two threads within half a GB: frames and files of 3 x (8 + 8) MiB, packed and
 # not, and the libraries.
 _CPUS_PER_TASK = 1
 _MEMORY_BYTES = 512 << 20

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from sojourn.columns import Layout as TableLayout
     from sojourn.columns import Segment
-    from sojourn.dataset.frames import FrameSource, Layout
+    from sojourn.dataset.frames import FrameId, FrameSource, Layout
     from sojourn.dataset.manifest import Manifest, Member
+    from sojourn.dataset.manifest import Segment as Place
     from sojourn.errors import IntegrityError
     from sojourn.stores.base import Store
 
@@ -50,27 +51,51 @@ class SegmentSource:
         self._layout = layout
         self._frames = frames
 
-    def fetch(self, segment_id: SegmentId) -> tuple[int, Segment]:
-        """Return how many bytes were fetched for a segment, and the segment.
+    def fetch(self, segment_id: SegmentId) -> Segment:
+        """Return a segment.
 
         Raises:
             IntegrityError: the store holds something else than the manifest says.
         """
-        place = self._manifest.shards[segment_id.shard].segments[segment_id.segment]
-        fetched_bytes, pieces = 0, []
-        for frame_id, start, size_bytes in self._layout.spans(
-            segment_id.shard, offset=place.offset, size_bytes=place.size_bytes
+        return self.decode(segment_id, self.fetch_packed(segment_id))
+
+    def fetch_packed(self, segment_id: SegmentId) -> list[bytes]:
+        """Return the frames that a segment is in, as they are in the store.
+
+        Raises:
+            IntegrityError: the store holds less than the manifest says.
+        """
+        return [self._frames.fetch_packed(frame_id) for frame_id, _, _ in self._spans(segment_id)]
+
+    def decode(self, segment_id: SegmentId, packed: list[bytes]) -> Segment:
+        """Return the segment that frames hold.
+
+        Raises:
+            IntegrityError: they do not hold what the manifest says.
+        """
+        place = self._place(segment_id)
+        pieces = []
+        for (frame_id, start, size_bytes), data in zip(
+            self._spans(segment_id), packed, strict=True
         ):
-            data, raw = self._frames.fetch(frame_id)
-            fetched_bytes += len(data)
+            raw = self._frames.decode(frame_id, data)
             pieces.append(memoryview(raw)[start : start + size_bytes])
         content = b"".join(pieces)
         if digest_of(content) != place.digest:
             raise self._damaged(segment_id.shard, "a segment does not match its digest")
         try:
-            return fetched_bytes, load_segment(content, place.layout)
+            return load_segment(content, place.layout)
         except ValueError as error:
             raise self._damaged(segment_id.shard, "a segment cannot be read") from error
+
+    def _place(self, segment_id: SegmentId) -> Place:
+        return self._manifest.shards[segment_id.shard].segments[segment_id.segment]
+
+    def _spans(self, segment_id: SegmentId) -> list[tuple[FrameId, int, int]]:
+        place = self._place(segment_id)
+        return list(
+            self._layout.spans(segment_id.shard, offset=place.offset, size_bytes=place.size_bytes)
+        )
 
     def columns(self, segment: Segment, member: Member, index: int) -> tuple[pa.Array, ...]:
         """Return the columns of a part of a table.
@@ -116,8 +141,7 @@ class SegmentSource:
 
     def layout_of(self, member: Member) -> TableLayout:
         """Return what the columns of a table are, and how their text is written."""
-        first = segment_ids(member)[0]
-        return self._manifest.shards[first.shard].segments[first.segment].layout
+        return self._place(segment_ids(member)[0]).layout
 
     def _damaged(self, shard: int, why: str) -> IntegrityError:
         return damaged(self._store, self._manifest.shards[shard].key, why)

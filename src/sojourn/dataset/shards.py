@@ -35,7 +35,7 @@ class Sizes:
     min_shard_bytes: int = 64 * MIB
     mean_shard_bytes: int = 128 * MIB
     max_shard_bytes: int = 256 * MIB
-    frame_bytes: int = 16 * MIB
+    frame_bytes: int = 8 * MIB
 
 
 def split_into_shards(entries: Iterable[Entry], sizes: Sizes) -> Iterator[tuple[Entry, ...]]:

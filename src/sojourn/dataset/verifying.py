@@ -180,7 +180,8 @@ class _ShardChecks:
         for number, frame in enumerate(shard.frames):
             frame_id = FrameId(index, number)
             try:
-                data, raw = self._frames.fetch(frame_id)
+                data = self._frames.fetch_packed(frame_id)
+                raw = self._frames.decode(frame_id, data)
             except IntegrityError as error:
                 yield Problem(name=shard.key, problem=error.message)
                 return
@@ -201,9 +202,7 @@ class _ShardChecks:
 
     def _wrong_tables(self, shard: int) -> Iterator[Problem]:
         """Write the text of each table anew, and compare it with its digest."""
-        kept: Recent[SegmentId, TableSegment] = Recent(
-            lambda key: self._segments.fetch(key)[1], keep=_SEGMENTS_KEPT
-        )
+        kept: Recent[SegmentId, TableSegment] = Recent(self._segments.fetch, keep=_SEGMENTS_KEPT)
         for member in self._tables.get(shard, ()):
             of_text = hashlib.sha256()
             try:
