@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
         (folder / "train" / f"T_{number:02}.csv").write_text(f"time,level,state\n{rows}")
     (folder / "gaps.tsv").write_bytes(
         b"name\tvalue\topen\r\n"
-        + b"\r\n".join(b"n%d\t%s\tTrue" % (n, b"" if n % 3 else b"0.50") for n in range(300))
+        + b"\r\n".join(b"n%d\t%s\tTrue" % (n, b"" if n % 3 else b"0.50") for n in range(4_000))
     )
     (folder / "train" / "T_00.csv").chmod(0o600)
     return folder

@@ -28,7 +28,7 @@ from sojourn.testing.faults import Fault, FaultyStore, unavailable
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SIZES = Sizes(
-    min_shard_bytes=40_000, mean_shard_bytes=80_000, max_shard_bytes=160_000, frame_bytes=8_000
+    min_shard_bytes=60_000, mean_shard_bytes=90_000, max_shard_bytes=160_000, frame_bytes=8_000
 )
 ROWS = 400
 
@@ -119,7 +119,7 @@ def test_a_large_table_is_kept_as_columns_if_all_of_it_can_be(
 ) -> None:
     rows = LARGE // 14
     text = _window(0, rows) + last
-    folder = _fill(tmp_path / "data", {"large.csv": text, "small.csv": _window(1)})
+    folder = _fill(tmp_path / "data", {"large.csv": text, "small.csv": _window(1, 3_000)})
     store = open_memory()
     manifest = _push(folder, store, Sizes())
     (large, small) = manifest.files
@@ -140,6 +140,34 @@ def test_a_folder_that_has_segments_of_its_own_is_sent_as_bytes(tmp_path: Path) 
     manifest = _push(_fill(tmp_path / "data", files), store)
     assert not any(member.table for member in manifest.files)
     assert _read(store) == files
+
+
+def test_tables_of_too_few_bytes_for_a_segment_stay_as_they_are(tmp_path: Path) -> None:
+    files = {f"{n:03}.csv": _window(n).replace(b"level", b"level_%d" % (n % 9)) for n in range(40)}
+    files["000.txt"] = b"between"
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), store)
+    assert not any(member.table for member in manifest.files)
+    assert [member.path for member in manifest.files] == sorted(files)
+    assert _read(store) == files
+
+
+@pytest.mark.parametrize("place", ["start", "rows", "decimals"])
+def test_an_edited_place_or_layout_is_noticed(
+    windows: dict[str, bytes], tmp_path: Path, place: str
+) -> None:
+    store = open_memory()
+    _push(_fill(tmp_path / "data", windows), store)
+    text = store.get(MANIFEST_KEY).decode()
+    before, after = {
+        "start": ("[400, 3, 0]", "[400, 3, 6]"),
+        "rows": ("[400, ", "[399, "),
+        "decimals": ('"decimal", 2', '"decimal", 1'),
+    }[place]
+    assert before in text
+    store.put(MANIFEST_KEY, text.replace(before, after, 1).encode())
+    with pytest.raises(IntegrityError, match="does not match its digest"):
+        load_manifest(store)
 
 
 def test_one_changed_table_sends_few_shards(tmp_path: Path) -> None:

@@ -88,7 +88,14 @@ def test_what_changed_just_now_is_not_noted(folder: Path, record: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[]", "{}", "\x00", '{"schema": "sojourn.known_files/1", "files": []}'),
+        *(
+            "",
+            "[]",
+            "{}",
+            "\x00",
+            "[" * 200_000,
+            '{"schema": "sojourn.known_files/1", "files": []}',
+        ),
         '{"schema": "sojourn.known_files/2", "files": {"a": [1, 2, 3, 4, "x"]}}',
         '{"schema": "sojourn.known_files/1", "files": {"a": [1], "b": "x"}}',
     ],

@@ -160,7 +160,7 @@ def test_the_digest_is_checked_when_all_was_read_in_order(memory: ObjectStore) -
 
 
 def test_a_table_that_is_kept_as_columns_is_opened_as_its_text(tmp_path: Path) -> None:
-    text = "time,level\n" + "".join(f"{row},{row / 7:.3f}\n" for row in range(1_000))
+    text = "time,level\n" + "".join(f"{row},{row / 7:.3f}\n" for row in range(5_000))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "T.csv").write_text(text)
     sojourn.push(tmp_path / "data", tmp_path / "store")

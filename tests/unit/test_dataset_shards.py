@@ -45,7 +45,8 @@ def _frames(
             advance=lambda *_: None,
         )
         frames = archive.frames(list_folder(folder) if entries is None else entries)
-        return [bytes(frame.data) for frame in frames], archive.members
+        raw = [bytes(frame.data) for frame in frames]
+        return raw, list(archive.members)
 
 
 def _pack(folder: Path, file: io.BytesIO) -> PackedShard:

@@ -231,7 +231,8 @@ def _scaled(array: pa.Array, decimals: int) -> pa.Array | None:
     values = numbers_of(array)
     if missing is not None:
         values = np.where(missing, 0.0, values)
-    scaled = np.rint(values * 10.0**decimals)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused below
+        scaled = np.rint(values * 10.0**decimals)
     # What is not a number is not below anything.
     if not (np.abs(scaled) < MAX_SCALED).all() or (scaled == NEGATIVE_ZERO).any():
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -29,18 +30,21 @@ from sojourn.dataset.packing import RawFrame
 from sojourn.dataset.preparing import Prepared, prepare
 from sojourn.dataset.shards import BLOCK_BYTES, END_OF_ARCHIVE, tar_header
 from sojourn.dataset.tables import TableCounter, delimiter_of
+from sojourn.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
 
-    from sojourn.columns import Layout, Parsed
+    from sojourn.columns import Layout, Parsed, Placement
     from sojourn.dataset.large_tables import LargeTable
     from sojourn.dataset.source import Source
     from sojourn.dataset.tables import Shape
 
 # Tables of more layouts than this, in turn, would make many small segments or fill the memory.
 _MOST_OPEN_SEGMENTS = 4
+# A segment of less text costs more, with its record in the manifest, than its columns save.
+_SMALLEST_SEGMENT_BYTES = 32 * KIB
 _SEGMENT_MODE = 0o644
 _NAME_DIGITS = 16
 
@@ -79,7 +83,13 @@ class ShardArchive:
         self._open: dict[Layout, _OpenSegment] = {}
         self._segments: dict[int, Segment] = {}
         self._segments_begun = 0
-        self.members: list[Member] = []
+        # None for a table whose segment is not written yet.
+        self._members: list[Member | None] = []
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What the shard holds, in the order of its entries."""
+        return tuple(member for member in self._members if member is not None)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -123,15 +133,20 @@ class ShardArchive:
                 future.cancel()
 
     def _add_small(self, prepared: Prepared) -> Iterator[RawFrame]:
-        entry, data = prepared.entry, prepared.data or b""
+        self._members.append(None)
+        yield from self._write_file(prepared, slot=len(self._members) - 1)
+        entry = prepared.entry
+        self._advance(entry.size_bytes, entry.kind == "file")
+
+    def _write_file(self, prepared: Prepared, *, slot: int) -> Iterator[RawFrame]:
+        entry = prepared.entry
         header = tar_header(entry)
         yield from self._bytes.begin_entry(len(header) + entry.size_bytes)
         yield from self._bytes.append(header)
         offset = self._bytes.position
-        yield from self._bytes.append(data)
+        yield from self._bytes.append(prepared.data or b"")
         yield from self._bytes.append(_padding(entry.size_bytes))
-        self._add_member(prepared.entry, offset, prepared.digest, prepared.shape)
-        self._advance(len(data), entry.kind == "file")
+        self._members[slot] = self._member(entry, offset, prepared.digest, prepared.shape)
 
     def _add_large(self, entry: Entry) -> Iterator[RawFrame]:
         delimiter = delimiter_of(entry.path) if self._as_tables else None
@@ -166,26 +181,23 @@ class ShardArchive:
             yield from self._bytes.append(data)
         yield from self._bytes.append(_padding(entry.size_bytes))
         shape = counter.finish() if counter else None
-        self._add_member(entry, offset, DIGEST_PREFIX + content.hexdigest(), shape)
+        digest = DIGEST_PREFIX + content.hexdigest()
+        self._members.append(self._member(entry, offset, digest, shape))
         self._advance(0, 1)
 
-    def _add_member(
-        self, entry: Entry, offset: int, digest: str | None, shape: Shape | None
-    ) -> None:
+    def _member(self, entry: Entry, offset: int, digest: str | None, shape: Shape | None) -> Member:
         is_file = entry.kind == "file"
-        self.members.append(
-            Member(
-                path=entry.path,
-                kind=entry.kind,
-                mode=entry.mode,
-                shard=self._shard,
-                size_bytes=entry.size_bytes,
-                offset=offset if is_file else 0,
-                digest=digest if is_file else None,
-                target=entry.target,
-                rows=shape.rows if shape else None,
-                columns=shape.columns if shape else None,
-            )
+        return Member(
+            path=entry.path,
+            kind=entry.kind,
+            mode=entry.mode,
+            shard=self._shard,
+            size_bytes=entry.size_bytes,
+            offset=offset if is_file else 0,
+            digest=digest if is_file else None,
+            target=entry.target,
+            rows=shape.rows if shape else None,
+            columns=shape.columns if shape else None,
         )
 
     def _add_table(self, prepared: Prepared, parsed: Parsed) -> Iterator[RawFrame]:
@@ -197,15 +209,12 @@ class ShardArchive:
                 yield from self._close(layout)
             elif len(self._open) >= _MOST_OPEN_SEGMENTS:
                 yield from self._close(next(iter(self._open)))
-            segment = self._begin(layout)
+            segment = self._open[layout] = _OpenSegment(layout)
             placement = segment.writer.add(parsed)
             if placement is None:
                 raise AssertionError("an empty segment takes any table")
-        part = Part(
-            segment=segment.index, placement=placement, text_bytes=prepared.entry.size_bytes
-        )
-        table = Table(parts=(part,), ends_with_newline=parsed.ends_with_newline)
-        self._add_table_member(prepared.entry, prepared.digest, prepared.shape, table)
+        segment.take(prepared, placement, slot=len(self._members))
+        self._members.append(None)
         self._advance(prepared.entry.size_bytes, 1)
 
     def _add_large_table(self, entry: Entry, found: LargeTable) -> Iterator[RawFrame]:
@@ -218,35 +227,41 @@ class ShardArchive:
             for p in found.parts
         )
         table = Table(parts=parts, ends_with_newline=found.ends_with_newline)
-        self._add_table_member(entry, found.digest, found.shape, table)
+        self._members.append(self._table_member(entry, found.digest, found.shape, table))
         self._advance(0, 1)
 
-    def _add_table_member(
+    def _table_member(
         self, entry: Entry, digest: str | None, shape: Shape | None, table: Table
-    ) -> None:
-        self.members.append(
-            Member(
-                path=entry.path,
-                kind=entry.kind,
-                mode=entry.mode,
-                shard=self._shard,
-                size_bytes=entry.size_bytes,
-                digest=digest,
-                rows=shape.rows if shape else None,
-                columns=shape.columns if shape else None,
-                table=table,
-            )
+    ) -> Member:
+        return Member(
+            path=entry.path,
+            kind=entry.kind,
+            mode=entry.mode,
+            shard=self._shard,
+            size_bytes=entry.size_bytes,
+            digest=digest,
+            rows=shape.rows if shape else None,
+            columns=shape.columns if shape else None,
+            table=table,
         )
 
-    def _begin(self, layout: Layout) -> _OpenSegment:
-        segment = _OpenSegment(self._segments_begun, layout)
-        self._segments_begun += 1
-        self._open[layout] = segment
-        return segment
-
     def _close(self, layout: Layout) -> Iterator[RawFrame]:
+        """Write a segment, or its tables' text where there is too little of it."""
         segment = self._open.pop(layout)
-        yield from self._write(segment.index, segment.writer.dump(), layout)
+        if segment.text_bytes < _SMALLEST_SEGMENT_BYTES:
+            for taken in segment.taken:
+                yield from self._write_file(taken.prepared, slot=taken.slot)
+            return
+        index = self._segments_begun
+        self._segments_begun += 1
+        yield from self._write(index, segment.writer.dump(), layout)
+        for taken in segment.taken:
+            entry = taken.prepared.entry
+            part = Part(segment=index, placement=taken.placement, text_bytes=entry.size_bytes)
+            table = Table(parts=(part,), ends_with_newline=taken.ends_with_newline)
+            self._members[taken.slot] = self._table_member(
+                entry, taken.prepared.digest, taken.prepared.shape, table
+            )
 
     def _write(self, index: int, data: bytes, layout: Layout) -> Iterator[RawFrame]:
         """Write a segment's file, named after its contents so that shards can be unpacked alike."""
@@ -269,12 +284,38 @@ class ShardArchive:
         yield self._bytes.segment_frame(header + data + _padding(len(data)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A table that is in a segment, and which of the members it is."""
+
+    prepared: Prepared
+    placement: Placement
+    slot: int
+    ends_with_newline: bool
+
+
 class _OpenSegment:
     """A segment that takes more tables."""
 
-    def __init__(self, index: int, layout: Layout) -> None:
-        self.index = index
+    def __init__(self, layout: Layout) -> None:
         self.writer = SegmentWriter(layout)
+        self.taken: list[_Taken] = []
+        self.text_bytes = 0
+
+    def take(self, prepared: Prepared, placement: Placement, *, slot: int) -> None:
+        """Note that the segment holds a table; its text is kept while it may yet be needed."""
+        ends_with_newline = prepared.parsed is not None and prepared.parsed.ends_with_newline
+        self.text_bytes += prepared.entry.size_bytes
+        self.taken.append(
+            _Taken(replace(prepared, parsed=None), placement, slot, ends_with_newline)
+        )
+        if self.text_bytes >= _SMALLEST_SEGMENT_BYTES:
+            self.taken = [
+                replace(taken, prepared=replace(taken.prepared, data=None))
+                if taken.prepared.data
+                else taken
+                for taken in self.taken
+            ]
 
 
 class _Frames:

@@ -185,4 +185,4 @@ def pack_group(
             raise
     shard = replace(packed.shard, segments=archive.segments)
     sender.send(PackedShard(shard=shard, file=packed.file))
-    return PackedGroup(shard=shard, members=tuple(archive.members))
+    return PackedGroup(shard=shard, members=archive.members)

@@ -95,7 +95,7 @@ def _is_settled(stamp: list[int], now_ns: int) -> bool:
 def _load(record: Path) -> dict[str, list[Any]]:
     try:
         document = json.loads(record.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
         return {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.listing import Entry
     from sojourn.dataset.source import Source
 
-_BLOCK_BYTES = 8 * MIB
+_BLOCK_BYTES = 4 * MIB
 # A row that is longer is none of a table.
 _LONGEST_ROW_BYTES = 1 * MIB
 

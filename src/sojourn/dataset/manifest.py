@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from sojourn.columns import format_layout, format_placement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sojourn.columns import Layout, Placement
 
@@ -203,12 +203,32 @@ def dump_manifest(manifest: Manifest) -> bytes:
         "message": manifest.message,
     }
     lines = [f"{_json(key)}: {_json(value)}," for key, value in head.items()]
-    shards = ",\n".join(_json(_shard_document(shard)) for shard in manifest.shards)
-    members = ",\n".join(_json(_member_document(member)) for member in manifest.members)
-    text = "\n".join(
-        ["{", *lines, f'"shards": [\n{shards}\n],', f'"members": [\n{members}\n]', "}"]
-    )
-    return (text + "\n").encode()
+    shards = [_shard_document(shard) for shard in manifest.shards]
+    members = [_member_document(member) for member in manifest.members]
+    digest = document_digest(head | {"shards": shards, "members": members})
+    parts = [
+        "{",
+        *lines,
+        f'"shards": [\n{_lines(shards)}\n],',
+        f'"members": [\n{_lines(members)}\n],',
+        f'"digest": {_json(digest)}',
+        "}\n",
+    ]
+    return "\n".join(parts).encode()
+
+
+def document_digest(document: Mapping[str, Any]) -> str:
+    """Return the digest of all that a manifest says, but for the digest itself.
+
+    It covers how things are kept, which the revision does not.
+    """
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return digest_of(text.encode())
+
+
+def _lines(documents: Iterable[dict[str, Any]]) -> str:
+    return ",\n".join(map(_json, documents))
 
 
 def _json(value: Any) -> str:

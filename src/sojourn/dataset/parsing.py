@@ -18,6 +18,7 @@ from sojourn.dataset.manifest import (
     Segment,
     Shard,
     Table,
+    document_digest,
     path_order,
     revision_of,
     shard_key,
@@ -33,7 +34,7 @@ _MAX_MODE = 0o777
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REVISION = re.compile(r"[0-9a-f]{16}")
 _MODE = re.compile(r"[0-7]{1,4}")
-_SCHEMA = re.compile(re.escape(SCHEMA_NAME) + r"/(\d{1,9})")
+_SCHEMA = re.compile(re.escape(SCHEMA_NAME) + r"/([0-9]{1,9})")
 _KINDS = ("file", "folder", "link")
 
 
@@ -62,6 +63,7 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
         raise _malformed(where, "it is nested too deeply") from error
     _check_schema(document, where)
     try:
+        _check_digest(document)
         manifest = _manifest(document)
         _check(manifest)
     except _MalformedError as error:
@@ -95,6 +97,15 @@ def _check_schema(document: Any, where: str) -> None:
             f"{SCHEMA_NAME}/{SCHEMA_VERSION}.",
             remedy="Upgrade with `pip install --upgrade sojourn`.",
         )
+
+
+def _check_digest(document: dict[str, Any]) -> None:
+    # The first schema had none, and nothing that the revision does not cover.
+    if "digest" in document:
+        if document["digest"] != document_digest(document):
+            _fail("it does not match its digest, so it was damaged or edited")
+    elif document["schema"] != f"{SCHEMA_NAME}/1":
+        _fail("it has no digest")
 
 
 def _fail(why: str) -> NoReturn:
@@ -273,6 +284,11 @@ def _check_table(member: Member, table: Table, shard: Shard) -> None:
     for part in table.parts:
         if sum(count for count, _ in part.placement.starts) != columns:
             _fail(f"{member.path!r} does not have the columns of its segment")
+    # Every row but the last has at least its line end.
+    if any(part.placement.rows > part.text_bytes for part in table.parts):
+        _fail(f"{member.path!r} has more rows than its text has room for")
+    if sum(part.placement.rows for part in table.parts) != member.rows:
+        _fail(f"the parts of {member.path!r} do not make up its rows")
     if sum(part.text_bytes for part in table.parts) != member.size_bytes:
         _fail(f"the parts of {member.path!r} do not make up its size")
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from sojourn.dataset.source import Source
 
 # Larger files are not held in memory, but read piece by piece.
-WHOLE_FILE_BYTES = 8 * MIB
+WHOLE_FILE_BYTES = 4 * MIB
 # Smaller ones are read in less time than their columns take to find.
 SMALLEST_TABLE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An entry with its contents: `data` or `parsed` of a file up to 8 MiB, neither of a larger."""
+    """An entry with its contents: `data` of a file up to 4 MiB, and `parsed` of a table."""
 
     entry: Entry
     digest: str | None = None
@@ -59,7 +59,7 @@ def prepare(entry: Entry, source: Source, *, as_tables: bool) -> Prepared:
         parsed = parse(data, delimiter=delimiter)
     if parsed is not None:
         shape = Shape(rows=parsed.rows, columns=len(parsed.columns))
-        return Prepared(entry=entry, digest=digest, parsed=parsed, shape=shape)
+        return Prepared(entry=entry, digest=digest, data=data, parsed=parsed, shape=shape)
     counter = TableCounter(delimiter)
     counter.update(data)
     return Prepared(entry=entry, digest=digest, data=data, shape=counter.finish())

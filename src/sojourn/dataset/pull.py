@@ -256,7 +256,7 @@ class _Fetching:
     def _write_whole(self, member: Member, content: Iterable[bytes | memoryview]) -> None:
         path = self._new_path()
         hashed = hashlib.sha256()
-        with path.open("wb", buffering=0) as file:
+        with path.open("wb") as file:
             for data in content:
                 hashed.update(data)
                 file.write(data)
