@@ -115,6 +115,11 @@ def pull_manifest(
 
 def _check_apart(folder: Path, store: Store) -> None:
     check_reachable(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"{folder} is a file, and a data set goes into a folder.",
+            remedy=f"Name a folder: `sojourn pull {store.url} DIR`.",
+        )
     kept_in = store.capabilities.local_folder
     if kept_in is not None and folder.resolve().is_relative_to(kept_in):
         raise UsageError(

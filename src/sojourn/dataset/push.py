@@ -25,6 +25,7 @@ from sojourn.dataset.repository import find_manifest, publish
 from sojourn.dataset.sending import Sender
 from sojourn.dataset.shards import Sizes, split_into_shards
 from sojourn.dataset.source import FolderSource, Source
+from sojourn.dataset.tables import delimiter_of
 from sojourn.errors import StoreError, UsageError
 from sojourn.localpath import check_reachable
 
@@ -58,6 +59,8 @@ class PushReport:
         shards_sent: Shards that were sent.
         shards_reused: Shards that the store held.
         sent_bytes: Bytes sent, manifests included.
+        tables: CSV and TSV files among the files.
+        tables_as_columns: Those of them that are kept as columns.
     """
 
     url: str
@@ -71,6 +74,8 @@ class PushReport:
     shards_sent: int
     shards_reused: int
     sent_bytes: int
+    tables: int
+    tables_as_columns: int
 
 
 def push_folder(
@@ -146,6 +151,8 @@ def push_source(
         shards_sent=pushed.sent_shards,
         shards_reused=len(manifest.shards) - pushed.sent_shards,
         sent_bytes=sent_bytes,
+        tables=sum(delimiter_of(member.path) is not None for member in manifest.files),
+        tables_as_columns=sum(member.table is not None for member in manifest.files),
     )
 
 

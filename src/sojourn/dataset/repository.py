@@ -58,7 +58,9 @@ def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     if manifest is None:
         raise ObjectNotFoundError(
             f"There is no data set in {store.url}: it holds no {MANIFEST_KEY}.",
-            remedy=f"Check the address, or send one with `sojourn push DIR {store.url}`.",
+            remedy="Check the address."
+            if store.capabilities.read_only
+            else f"Check the address, or send one with `sojourn push DIR {store.url}`.",
         )
     return manifest
 

@@ -38,12 +38,15 @@ def push_document(report: PushReport, *, dry_run: bool) -> dict[str, Any]:
         "stored_bytes": report.stored_bytes,
         "sent_bytes": report.sent_bytes,
         "shards": {"sent": report.shards_sent, "reused": report.shards_reused},
+        "tables": {"all": report.tables, "as_columns": report.tables_as_columns},
     }
 
 
 def push_text(report: PushReport, *, dry_run: bool) -> RenderableType:
     """Return what a push did, in a line or two."""
     held = f"{_files(report.files)}, {format_bytes(report.raw_bytes)}"
+    if report.tables:
+        held += f", {report.tables_as_columns} of {report.tables} tables as columns"
     revision = Text.assemble("revision ", (report.revision, "bold"))
     if report.unchanged and report.sent_bytes == 0:
         return Text.assemble(f"{report.url} holds this already: {held}; nothing sent; ", revision)
