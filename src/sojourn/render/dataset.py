@@ -45,11 +45,11 @@ def push_document(report: PushReport, *, dry_run: bool) -> dict[str, Any]:
 def push_text(report: PushReport, *, dry_run: bool) -> RenderableType:
     """Return what a push did, in a line or two."""
     held = f"{_files(report.files)}, {format_bytes(report.raw_bytes)}"
-    if report.tables:
-        held += f", {report.tables_as_columns} of {report.tables} tables as columns"
     revision = Text.assemble("revision ", (report.revision, "bold"))
     if report.unchanged and report.sent_bytes == 0:
         return Text.assemble(f"{report.url} holds this already: {held}; nothing sent; ", revision)
+    if report.tables:
+        held += f", {report.tables_as_columns} of {report.tables} tables as columns"
     verb = "Would send" if dry_run else "Sent"
     reused = f", {report.shards_reused} there already" if report.shards_reused else ""
     return Text.assemble(
