@@ -46,6 +46,21 @@ def _table(values: list[int | None], *, stamps: list[str] | None = None) -> Pars
     return Parsed(layout=LAYOUT, columns=columns, rows=count, ends_with_newline=True)
 
 
+def test_floats_that_are_equal_and_written_otherwise_are_not_shared() -> None:
+    layout = Layout(delimiter=",", newline="\n", columns=(Column(name="f", kind="float"),))
+    tables = [b"f\n0.0\n0.25\n1e-05\n", b"f\n-0.0\n0.25\n1e-05\n", b"f\n-0.0\n0.25\n1e-05\n7.5\n"]
+    writer = SegmentWriter(layout)
+    parsed = [parse(table, delimiter=",", layout=layout) for table in tables]
+    placements = [_placed(writer, table) for table in parsed if table is not None]
+    segment = load_segment(writer.dump(), layout)
+    assert [placement.starts for placement in placements] == [((1, 0),), ((1, 3),), ((1, 3),)]
+    for table, placement in zip(tables, placements, strict=True):
+        columns = segment.columns(placement)
+        assert format_rows(layout, columns, header=True, final_newline=True) == table
+        expected = pd.read_csv(io.BytesIO(table))
+        pd.testing.assert_frame_equal(to_pandas(layout, columns), expected, check_exact=True)
+
+
 def _text(columns: tuple[pa.Array, ...]) -> bytes:
     return format_rows(LAYOUT, columns, header=True, final_newline=True)
 
@@ -236,7 +251,8 @@ def _with_column(at: int, values: pa.Array) -> pa.RecordBatch:
         (_file_of(BATCH.slice(0, 0)), "not one row"),
         (_file_of(BATCH.select(["t", "x", "n"])), "other columns"),
         (_file_of(BATCH.rename_columns(["t", "x", "n", "c"])), "other columns"),
-        (_file_of(_with_column(1, pa.array([[0.5]]))), "'x' lists what no column holds"),
+        (_file_of(_with_column(1, pa.array([[0.5]]))), "'x' is decimal and was given as double"),
+        (_file_of(_with_column(1, pa.array([[0.5]], pa.list_(pa.float32())))), "'x' lists what"),
         (_file_of(_with_column(0, pa.array(["x"]))), "'t' is no list"),
         (_file_of(_with_column(1, pa.array([["x"]]))), "'x' is decimal and was given as string"),
         (_file_of(_with_column(1, pa.array([[1]], pa.list_(pa.uint32())))), "'x' lists what"),
