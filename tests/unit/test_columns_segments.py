@@ -17,11 +17,13 @@ from sojourn.columns import (
     SegmentWriter,
     format_placement,
     format_rows,
+    format_tables,
     load_segment,
     parse,
     parse_placement,
     to_pandas,
 )
+from sojourn.columns.batches import MOST_ROWS
 
 LAYOUT = Layout(
     delimiter=",",
@@ -182,6 +184,29 @@ def test_any_sequence_of_tables_comes_back(tables: list[Parsed]) -> None:
         columns = segment.columns(placement)
         assert [c.to_pylist() for c in columns] == [c.to_pylist() for c in table.columns]
         assert _text(columns) == _text(table.columns)
+    together = list(format_tables(LAYOUT, segment, placements))
+    alone = [
+        format_rows(LAYOUT, table.columns, header=False, final_newline=True) for table in tables
+    ]
+    assert together == alone
+
+
+@pytest.mark.parametrize("rows", [1, 5_000, MOST_ROWS, MOST_ROWS + 1])
+def test_tables_are_written_together_whatever_their_length(rows: int) -> None:
+    values = [row % 1_000 for row in range(rows)]
+    tables = [_table(values), _table(values[rows // 2 :] + values), _table([7]), _table(values)]
+    data, placements = _segment_of(*tables)
+    together = list(format_tables(LAYOUT, load_segment(data, LAYOUT), placements))
+    assert together == [
+        format_rows(LAYOUT, table.columns, header=False, final_newline=True) for table in tables
+    ]
+
+
+def test_a_table_that_its_segment_lacks_is_not_written() -> None:
+    data, (placement, *_) = _segment_of(_table([1, 2, 3]))
+    beyond = Placement(rows=placement.rows + 1, starts=placement.starts)
+    with pytest.raises(ValueError, match="from row 0 on"):
+        list(format_tables(LAYOUT, load_segment(data, LAYOUT), [placement, beyond]))
 
 
 def _segment_of(*tables: Parsed) -> tuple[bytes, list[Placement]]:

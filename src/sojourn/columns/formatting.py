@@ -63,7 +63,7 @@ def format_rows(
         ValueError: the columns do not fit the layout.
     """
     check_columns(layout, columns)
-    runs = [_run(layout, columns[start:stop], start) for start, stop in _bounds(layout)]
+    runs = [_run(layout, columns[start:stop], start) for start, stop in run_bounds(layout)]
     rows, width = len(columns[0]), sum(run.width for run in runs)
     step = max(1, _BLOCK_BYTES // (WORD_LETTERS * width)) if width else rows
     blocks = ([run.text(at, min(step, rows - at)) for run in runs] for at in range(0, rows, step))
@@ -82,8 +82,19 @@ def row_texts(layout: Layout, columns: Sequence[pa.Array]) -> tuple[pa.StringArr
     check_columns(layout, columns)
     return tuple(
         _run(layout, columns[start:stop], start).text(0, len(columns[0]))
-        for start, stop in _bounds(layout)
+        for start, stop in run_bounds(layout)
     )
+
+
+def run_texts(layout: Layout, columns: Sequence[pa.Array], first: int) -> pa.StringArray:
+    """Return the fragments of all rows of one run: a text or float column, or others side by side.
+
+    Args:
+        layout: Of the table.
+        columns: Those of the run as a segment of this layout has them, all of one length.
+        first: Which of the layout's columns is the first of them.
+    """
+    return _run(layout, columns, first).text(0, len(columns[0]))
 
 
 def join_row_texts(
@@ -212,7 +223,7 @@ class _NumericRun:
 _Run: TypeAlias = _TextColumn | _FloatColumn | _NumericRun
 
 
-def _bounds(layout: Layout) -> Iterator[tuple[int, int]]:
+def run_bounds(layout: Layout) -> Iterator[tuple[int, int]]:
     """Yield where each run begins and ends: a text or float column, or others side by side."""
     indexes = range(len(layout.columns))
     # What is no cell of a fixed width is a group of its own; 0 stands for whatever is one.
