@@ -62,6 +62,9 @@ def _kinds(parsed: Parsed) -> list[tuple[str, int]]:
         (b"a\n0.123456789012345\n", [("decimal", 15)]),
         (b"a\nTrue\nFalse\n", [("boolean", 0)]),
         (b"a,b\nT-1,0.5\nT-0,1.5\n", [("text", 0), ("decimal", 1)]),
+        (b"a,b\n1,0.5\n2,0.25\n", [("integer", 0), ("float", 0)]),
+        (b"a,b\n1e-05,-0.0\n1e+16,\n", [("float", 0), ("decimal", 1)]),
+        (b"a,b\n35074790899.36128,x\n5e-324,y\n0.0001,z\n", [("float", 0), ("text", 0)]),
         (b"a,b\nx,NA\n,y\n", [("text", 0), ("text", 0)]),
         (b"a,b\n1,1\nx,2\n", [("text", 0), ("integer", 0)]),
         (b"a\n2024-05-01\n", [("text", 0)]),
@@ -117,13 +120,14 @@ def test_delimiters(delimiter: str) -> None:
         b"a\n1 \n",
         b"a\n9223372036854775808\n",
         b"a\n-9223372036854775808\n",
-        b"a\n1.5\n1.25\n",
+        b"a\n1.50\n1.250\n",
+        b"a\n1e5\n2.5\n",
         b"a\n01.5\n",
         b"a\n.5\n",
         b"a\n5.\n",
         b"a\n1\n1.5\n",
         b"a\n1e5\n",
-        b"a\n0.1234567890123456\n",
+        b"a\n0.12345678901234567890\n",
         b"a\ninf\n",
         b"a\nnan\n",
         b"a,b\nNA,1\n2,1\n",
@@ -158,7 +162,9 @@ def test_a_surprise_far_down_is_seen() -> None:
     numbers = "".join(f"{at},{at}.5\n" for at in range(5000))
     assert _kinds(_taken(f"a,b\n{numbers},\n".encode())) == [("integer", 0), ("decimal", 1)]
     assert parse(f"a,b\n{numbers}x,1.5\n".encode(), delimiter=",") is not None
-    assert parse(f"a,b\n{numbers}1,1.25\n".encode(), delimiter=",") is None
+    kinds = _kinds(_taken(f"a,b\n{numbers}1,1.25\n".encode()))
+    assert kinds == [("integer", 0), ("float", 0)]
+    assert parse(f"a,b\n{numbers}1,1.250\n".encode(), delimiter=",") is None
     assert parse(f"a,b\n{numbers}1,1.5\n1\n".encode(), delimiter=",") is None
 
 
@@ -248,6 +254,8 @@ def _column(draw: st.DrawFn, rows: int) -> list[str]:
                 st.integers(-5, 5).map(str) | st.just(""),
                 scaled.map(lambda value: f"{value / 10**decimals:.{decimals}f}"),
                 scaled.map(lambda value: f"{value / 10**decimals:.{decimals}f}") | st.just(""),
+                st.floats(allow_nan=False, allow_infinity=False).map(repr),
+                st.floats(-1e6, 1e6).map(lambda value: repr(round(value, 3))) | st.just(""),
                 st.sampled_from(["True", "False"]),
                 st.sampled_from(["x", "가", "NA", "", "1"]),
                 st.text(max_size=4),

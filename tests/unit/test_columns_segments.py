@@ -17,11 +17,13 @@ from sojourn.columns import (
     SegmentWriter,
     format_placement,
     format_rows,
+    format_tables,
     load_segment,
     parse,
     parse_placement,
     to_pandas,
 )
+from sojourn.columns.batches import MOST_ROWS
 
 LAYOUT = Layout(
     delimiter=",",
@@ -44,6 +46,21 @@ def _table(values: list[int | None], *, stamps: list[str] | None = None) -> Pars
         pa.array([value is None or value % 3 == 0 for value in values]),
     )
     return Parsed(layout=LAYOUT, columns=columns, rows=count, ends_with_newline=True)
+
+
+def test_floats_that_are_equal_and_written_otherwise_are_not_shared() -> None:
+    layout = Layout(delimiter=",", newline="\n", columns=(Column(name="f", kind="float"),))
+    tables = [b"f\n0.0\n0.25\n1e-05\n", b"f\n-0.0\n0.25\n1e-05\n", b"f\n-0.0\n0.25\n1e-05\n7.5\n"]
+    writer = SegmentWriter(layout)
+    parsed = [parse(table, delimiter=",", layout=layout) for table in tables]
+    placements = [_placed(writer, table) for table in parsed if table is not None]
+    segment = load_segment(writer.dump(), layout)
+    assert [placement.starts for placement in placements] == [((1, 0),), ((1, 3),), ((1, 3),)]
+    for table, placement in zip(tables, placements, strict=True):
+        columns = segment.columns(placement)
+        assert format_rows(layout, columns, header=True, final_newline=True) == table
+        expected = pd.read_csv(io.BytesIO(table))
+        pd.testing.assert_frame_equal(to_pandas(layout, columns), expected, check_exact=True)
 
 
 def _text(columns: tuple[pa.Array, ...]) -> bytes:
@@ -167,6 +184,29 @@ def test_any_sequence_of_tables_comes_back(tables: list[Parsed]) -> None:
         columns = segment.columns(placement)
         assert [c.to_pylist() for c in columns] == [c.to_pylist() for c in table.columns]
         assert _text(columns) == _text(table.columns)
+    together = list(format_tables(LAYOUT, segment, placements))
+    alone = [
+        format_rows(LAYOUT, table.columns, header=False, final_newline=True) for table in tables
+    ]
+    assert together == alone
+
+
+@pytest.mark.parametrize("rows", [1, 5_000, MOST_ROWS, MOST_ROWS + 1])
+def test_tables_are_written_together_whatever_their_length(rows: int) -> None:
+    values = [row % 1_000 for row in range(rows)]
+    tables = [_table(values), _table(values[rows // 2 :] + values), _table([7]), _table(values)]
+    data, placements = _segment_of(*tables)
+    together = list(format_tables(LAYOUT, load_segment(data, LAYOUT), placements))
+    assert together == [
+        format_rows(LAYOUT, table.columns, header=False, final_newline=True) for table in tables
+    ]
+
+
+def test_a_table_that_its_segment_lacks_is_not_written() -> None:
+    data, (placement, *_) = _segment_of(_table([1, 2, 3]))
+    beyond = Placement(rows=placement.rows + 1, starts=placement.starts)
+    with pytest.raises(ValueError, match="from row 0 on"):
+        list(format_tables(LAYOUT, load_segment(data, LAYOUT), [placement, beyond]))
 
 
 def _segment_of(*tables: Parsed) -> tuple[bytes, list[Placement]]:
@@ -236,7 +276,8 @@ def _with_column(at: int, values: pa.Array) -> pa.RecordBatch:
         (_file_of(BATCH.slice(0, 0)), "not one row"),
         (_file_of(BATCH.select(["t", "x", "n"])), "other columns"),
         (_file_of(BATCH.rename_columns(["t", "x", "n", "c"])), "other columns"),
-        (_file_of(_with_column(1, pa.array([[0.5]]))), "'x' lists what no column holds"),
+        (_file_of(_with_column(1, pa.array([[0.5]]))), "'x' is decimal and was given as double"),
+        (_file_of(_with_column(1, pa.array([[0.5]], pa.list_(pa.float32())))), "'x' lists what"),
         (_file_of(_with_column(0, pa.array(["x"]))), "'t' is no list"),
         (_file_of(_with_column(1, pa.array([["x"]]))), "'x' is decimal and was given as string"),
         (_file_of(_with_column(1, pa.array([[1]], pa.list_(pa.uint32())))), "'x' lists what"),

@@ -295,7 +295,7 @@ def test_a_target_that_cannot_be_made_is_told(memory: ObjectStore, tmp_path: Pat
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="Could not"):
         _pull(memory, tmp_path / "file" / "below")
-    with pytest.raises(UsageError, match="Could not"):
+    with pytest.raises(UsageError, match="file is a file, and a data set goes into a folder"):
         _pull(memory, tmp_path / "file")
 
 

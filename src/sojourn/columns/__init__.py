@@ -17,13 +17,14 @@ once.
 A layout and a placement become JSON documents and are read back, with nothing trusted, by
 `format_layout` and `parse_layout`, `format_placement` and `parse_placement`. A large table comes in
 blocks: `parse` with `is_first` and `is_last`, the first block's layout for the others, and
-`to_pandas(layout, *parts)`. Tables that share rows can be formatted faster, from `row_texts` that
-are sliced and given to `join_row_texts`.
+`to_pandas(layout, *parts)`. Tables of one segment are formatted faster together, by
+`format_tables`; what they share then is formatted once.
 
 There are no files here, no network and no stores. numpy and pyarrow do the work; pandas is
 imported when one of its tables is asked for.
 """
 
+from sojourn.columns.batches import format_tables
 from sojourn.columns.formatting import format_rows, join_row_texts, row_texts
 from sojourn.columns.layout import Column, Layout, format_layout, parse_layout
 from sojourn.columns.parsing import Parsed, parse
@@ -41,6 +42,7 @@ __all__ = [
     "format_layout",
     "format_placement",
     "format_rows",
+    "format_tables",
     "join_row_texts",
     "load_segment",
     "parse",

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 # Cells that stay in a core's own cache between being written and being read.
 _BLOCK_BYTES = 1 << 20
 _MOST_IN_A_LANE = 255
+_ALONE = ("text", "float")
+# Between these Arrow writes a float that is no whole number as Python does.
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e10
 
 
 def format_rows(
@@ -60,7 +63,7 @@ def format_rows(
         ValueError: the columns do not fit the layout.
     """
     check_columns(layout, columns)
-    runs = [_run(layout, columns[start:stop], start) for start, stop in _bounds(layout)]
+    runs = [_run(layout, columns[start:stop], start) for start, stop in run_bounds(layout)]
     rows, width = len(columns[0]), sum(run.width for run in runs)
     step = max(1, _BLOCK_BYTES // (WORD_LETTERS * width)) if width else rows
     blocks = ([run.text(at, min(step, rows - at)) for run in runs] for at in range(0, rows, step))
@@ -79,8 +82,19 @@ def row_texts(layout: Layout, columns: Sequence[pa.Array]) -> tuple[pa.StringArr
     check_columns(layout, columns)
     return tuple(
         _run(layout, columns[start:stop], start).text(0, len(columns[0]))
-        for start, stop in _bounds(layout)
+        for start, stop in run_bounds(layout)
     )
+
+
+def run_texts(layout: Layout, columns: Sequence[pa.Array], first: int) -> pa.StringArray:
+    """Return the fragments of all rows of one run: a text or float column, or others side by side.
+
+    Args:
+        layout: Of the table.
+        columns: Those of the run as a segment of this layout has them, all of one length.
+        first: Which of the layout's columns is the first of them.
+    """
+    return _run(layout, columns, first).text(0, len(columns[0]))
 
 
 def join_row_texts(
@@ -88,6 +102,28 @@ def join_row_texts(
 ) -> bytes:
     """Return the text of a table from fragments of its rows, as `format_rows` would."""
     return _join(layout, iter([texts]), header=header, final_newline=final_newline)
+
+
+def float_texts(array: pa.DoubleArray) -> pa.StringArray:
+    """Return floats as Python's `repr` writes them; nothing for those that are missing."""
+    filled = pc.fill_null(array, 0.5)
+    values = filled.to_numpy()
+    texts = filled.cast(pa.string())
+    with np.errstate(invalid="ignore"):  # what is no number is written somehow, and noticed later
+        sizes = np.abs(values)
+        is_plain = (sizes >= _LEAST_PLAIN) & (sizes < _MOST_PLAIN)
+        is_whole = is_plain & (values == np.trunc(values))
+    if is_whole.any():
+        texts = _replaced(texts, is_whole, [f"{int(value)}.0" for value in values[is_whole]])
+    if not is_plain.all():
+        texts = _replaced(texts, ~is_plain, list(map(repr, values[~is_plain].tolist())))
+    return pc.if_else(array.is_null(), "", texts) if array.null_count else texts
+
+
+def _replaced(
+    texts: pa.StringArray, where: NDArray[np.bool_], others: Sequence[str]
+) -> pa.StringArray:
+    return pc.replace_with_mask(texts, pa.array(where), pa.array(others, pa.string()))
 
 
 def check_columns(layout: Layout, columns: Sequence[pa.Array]) -> None:
@@ -112,6 +148,7 @@ def check_types(layout: Layout, columns: Sequence[pa.Array]) -> None:
 _TYPES = {
     "integer": (pa.int32(), pa.int64()),
     "decimal": (pa.int32(), pa.int64()),
+    "float": (pa.float64(),),
     "text": (pa.string(),),
     "boolean": (pa.bool_(),),
 }
@@ -125,6 +162,17 @@ class _TextColumn:
 
     def text(self, start: int, rows: int) -> pa.StringArray:
         values = self.column.slice(start, rows)
+        return pc.binary_join_element_wise(values, self.after, "") if self.after else values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FloatColumn:
+    column: pa.DoubleArray
+    after: str
+    width: int = 0
+
+    def text(self, start: int, rows: int) -> pa.StringArray:
+        values = float_texts(self.column.slice(start, rows))
         return pc.binary_join_element_wise(values, self.after, "") if self.after else values
 
 
@@ -172,14 +220,14 @@ class _NumericRun:
         return _row_sums(lanes.view(np.uint8).reshape(rows, WORD_LETTERS))
 
 
-_Run: TypeAlias = _TextColumn | _NumericRun
+_Run: TypeAlias = _TextColumn | _FloatColumn | _NumericRun
 
 
-def _bounds(layout: Layout) -> Iterator[tuple[int, int]]:
-    """Yield where each run begins and ends: a text column, or numeric ones side by side."""
+def run_bounds(layout: Layout) -> Iterator[tuple[int, int]]:
+    """Yield where each run begins and ends: a text or float column, or others side by side."""
     indexes = range(len(layout.columns))
-    # A text column is a group of its own; 0 stands for whatever is numeric.
-    by_run = groupby(indexes, key=lambda i: i + 1 if layout.columns[i].kind == "text" else 0)
+    # What is no cell of a fixed width is a group of its own; 0 stands for whatever is one.
+    by_run = groupby(indexes, key=lambda i: i + 1 if layout.columns[i].kind in _ALONE else 0)
     for _, run in by_run:
         members = list(run)
         yield members[0], members[-1] + 1
@@ -190,6 +238,8 @@ def _run(layout: Layout, arrays: Sequence[pa.Array], start: int) -> _Run:
     after = layout.newline if start + len(arrays) == len(layout.columns) else ""
     if columns[0].kind == "text":
         return _TextColumn(column=arrays[0], after=after)
+    if columns[0].kind == "float":
+        return _FloatColumn(column=arrays[0], after=after)
     afters = [layout.delimiter] * (len(arrays) - 1) + [after]
     words = tuple(map(_words, columns, arrays, afters))
     width = sum(len(item) if isinstance(item, tuple) else item.shape[1] for item in words)

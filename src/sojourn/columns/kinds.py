@@ -37,6 +37,8 @@ _LEAST_CHUNK_FIELDS = (1 << 18) // 4
 
 _INTEGER = re.compile(r"-?[1-9][0-9]*|0")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.([0-9]{1,15})")
+# What Python's repr, and so pandas' to_csv, makes of finite floats; that it does is checked later.
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:e[+-][0-9]{2,3})?|e[+-][0-9]{2,3})")
 _BOOLEANS = {"True", "False"}
 # Read by Python's re and by Arrow's RE2. Each alternative takes more than pandas does.
 _PERHAPS_NO_TEXT = (
@@ -65,6 +67,8 @@ def find_kind(values: Iterable[str]) -> tuple[Kind, int] | None:
     digits = {len(match[1]) if match else 0 for match in matches}
     if len(digits) == 1 and 0 not in digits:
         return "decimal", digits.pop()
+    if all(map(_FLOAT.fullmatch, filled)):
+        return "float", 0
     if distinct <= _BOOLEANS:
         return "boolean", 0
     if not all(map(_PERHAPS_NO_TEXT_RE.match, filled)):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, TypeAlias
 
-Kind: TypeAlias = Literal["integer", "decimal", "text", "boolean"]
+Kind: TypeAlias = Literal["integer", "decimal", "float", "text", "boolean"]
 
 DELIMITERS = (",", "\t", ";", "|")
 NEWLINES = ("\n", "\r\n")
-KINDS = ("integer", "decimal", "text", "boolean")
+KINDS = ("integer", "decimal", "float", "text", "boolean")
 # 10^15 is a double, and so is every integer below MAX_SCALED: see reading.py.
 MAX_DECIMALS = 15
 # A double times 10^d is off by at most one part in 2^52, which is less than half a unit below
@@ -30,7 +30,8 @@ class Column:
     Attributes:
         name: As the header has it.
         kind: What its values are. Integers are int64, decimals are integers scaled by
-            10^decimals (NEGATIVE_ZERO for -0.0), text is kept verbatim.
+            10^decimals (NEGATIVE_ZERO for -0.0), floats are written with the fewest digits that
+            tell them apart, as Python's `repr` does, text is kept verbatim.
         decimals: How many digits every value has after its point; 0 unless it is a decimal.
     """
 

@@ -2,7 +2,8 @@
 
 Arrow's own reader believes what a file says of itself: one with a few wrong bytes in its schema can
 end the process, or make it allocate whatever is claimed. This reads the little that a segment is
-made of and refuses the rest: lists of int32, int64, string or bool, not compressed, little-endian.
+made of and refuses the rest: lists of int32, int64, float64, string or bool, not compressed,
+little-endian.
 What it returns shares the file's memory and is valid through and through. Writing is Arrow's part.
 
 Between its magic and its footer such a file is a stream: a message with the schema, and one with
@@ -33,10 +34,12 @@ _MESSAGE_HEADER_TYPE, _MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 1, 2, 3
 _HEADER_SCHEMA, _HEADER_RECORD_BATCH = 1, 3
 _SCHEMA_ENDIANNESS, _SCHEMA_FIELDS = 0, 1
 _FIELD_NAME, _FIELD_TYPE_TYPE, _FIELD_TYPE, _FIELD_DICTIONARY, _FIELD_CHILDREN = 0, 2, 3, 4, 5
-_TYPE_INT, _TYPE_LIST = 2, 12
+_TYPE_INT, _TYPE_FLOAT, _TYPE_LIST = 2, 3, 12
 _ITEM_TYPES = {5: pa.string(), 6: pa.bool_()}
 _INT_BIT_WIDTH, _INT_IS_SIGNED = 0, 1
 _INTEGER_TYPES = {32: pa.int32(), 64: pa.int64()}
+_FLOAT_PRECISION = 0
+_FLOAT_TYPES = {2: pa.float64()}
 _BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS, _BATCH_COMPRESSION = 0, 1, 2, 3
 
 
@@ -159,6 +162,9 @@ def _item_type(field: _Table, name: str) -> pa.DataType:
         type_ = field.table(_FIELD_TYPE)
         is_signed = type_.number(_INT_IS_SIGNED, "<B")
         found = _INTEGER_TYPES.get(type_.number(_INT_BIT_WIDTH, "<i")) if is_signed else None
+    if code == _TYPE_FLOAT:
+        precision = field.table(_FIELD_TYPE).number(_FLOAT_PRECISION, "<h")
+        found = _FLOAT_TYPES.get(precision)
     if found is None or field.has(_FIELD_DICTIONARY):
         raise ValueError(f"its column {name[:80]!r} lists what no column holds")
     return found

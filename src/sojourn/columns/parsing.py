@@ -33,6 +33,7 @@ _REFUSED_STARTS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 _ARROW_TYPES = {
     "integer": pa.int64(),
     "decimal": pa.float64(),
+    "float": pa.float64(),
     "text": pa.string(),
     "boolean": pa.bool_(),
 }
@@ -45,7 +46,7 @@ class Parsed:
     Attributes:
         layout: With it, `format_rows` makes the text of the columns.
         columns: One array for each of the layout's columns: int32 for integers and decimals where
-            that is enough and int64 where not, string, or bool. Only the first two may be null.
+            that is enough and int64 where not, float64, string, or bool. Only numbers may be null.
         rows: At least one.
         ends_with_newline: Whether the last line is ended as the others are.
     """
@@ -208,6 +209,8 @@ class _Lines:
             return _integers(numbers_of(array), missing_of(array))
         if column.kind == "decimal":
             return _scaled(array, column.decimals)
+        if column.kind == "float":
+            return array if pc.all(pc.is_finite(array)).as_py() else None
         if column.kind == "boolean":
             return None if array.null_count else array
         # pandas may take a line for blank that begins with a blank.

@@ -85,7 +85,10 @@ class Strip:
         if self._newest is None or rows <= 0:
             return False
         ours, theirs = self._newest.slice(shift, rows), column.slice(0, rows)
-        if ours.type != theirs.type:
+        if ours.type == pa.float64():
+            # 0.0 and -0.0 are equal, and are written otherwise.
+            ours, theirs = ours.view(pa.int64()), theirs.view(pa.int64())
+        elif ours.type != theirs.type:
             ours, theirs = ours.cast(pa.int64()), theirs.cast(pa.int64())
         return bool(ours.equals(theirs))
 

@@ -131,6 +131,17 @@ class Segment:
             for start, strip in zip(starts, self._strips, strict=True)
         )
 
+    def stretch(self, first: int, stop: int, start: int, rows: int) -> tuple[pa.Array, ...]:
+        """Return some rows of the strips of some columns side by side.
+
+        Raises:
+            ValueError: the segment has no such rows.
+        """
+        strips = self._strips[first:stop]
+        if start < 0 or rows < 0 or any(start + rows > len(strip) for strip in strips):
+            raise ValueError(f"The segment has no {rows} rows from row {start} on.")
+        return tuple(strip.slice(start, rows) for strip in strips)
+
 
 def load_segment(data: bytes, layout: Layout) -> Segment:
     """Read what `SegmentWriter.dump` made, trusting none of it.

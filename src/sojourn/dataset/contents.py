@@ -89,7 +89,7 @@ class Contents:
         return b"".join(
             text
             for index, segment_id in enumerate(segment_ids(member))
-            for text in self._source.text(self.segments.get(segment_id), member, index)
+            for _, _, text in self._source.texts(self.segments.get(segment_id), [(member, index)])
         )
 
 

@@ -244,15 +244,14 @@ class _Fetching:
             self._write_tables(segment, parts)
 
     def _write_tables(self, segment: Segment, parts: list[tuple[Member, int]]) -> None:
-        for member, index in parts:
+        for member, index, text in self._segments.texts(segment, parts):
             if self._stopped:
                 return
-            text = self._segments.text(segment, member, index)
             if member.path in self._parts and member.table is not None:
                 at = sum(part.text_bytes for part in member.table.parts[:index])
-                self._write_part(member, at, text)
+                self._write_part(member, at, (text,))
             else:
-                self._write_whole(member, text)
+                self._write_whole(member, (text,))
 
     def _count_fetched(self, fetched_bytes: int) -> None:
         with self._lock:

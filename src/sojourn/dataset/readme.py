@@ -37,7 +37,7 @@ def text(value, kind, decimals):
     if kind == "decimal":
         digits = str(0 if value == -(2**31) else abs(value)).zfill(decimals + 1)
         return "-" * (value < 0) + digits[:-decimals] + "." + digits[-decimals:]
-    return str(value)
+    return repr(value)  # integers, floats, True and False
 
 
 for member in manifest["members"]:

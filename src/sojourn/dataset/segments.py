@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sojourn.columns import format_rows, load_segment
+from sojourn.columns import format_tables, load_segment
 from sojourn.dataset.frames import damaged
 from sojourn.dataset.manifest import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Segment as Place
     from sojourn.errors import IntegrityError
     from sojourn.stores.base import Store
-
-# Rows whose text is made at once: some hundred KB of text, and ten times that while it is made.
-_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,30 +111,41 @@ class SegmentSource:
         except ValueError as error:
             raise self._damaged(member.shard, f"{member.path!r} is not in its segment") from error
 
-    def text(self, segment: Segment, member: Member, index: int) -> Iterator[bytes]:
-        """Yield the text of a part of a table, some rows at a time. Arguments as in `columns`.
+    def texts(
+        self, segment: Segment, parts: Sequence[tuple[Member, int]]
+    ) -> Iterator[tuple[Member, int, bytes]]:
+        """Yield parts of tables with their text, in the given order.
+
+        Args:
+            segment: Where all of them are.
+            parts: Tables, and which of their parts.
 
         Raises:
-            IntegrityError: the segment does not hold it, or the text is not as long as it was.
+            IntegrityError: the segment does not hold one, or its text is not as long as it was.
         """
-        assert member.table is not None  # noqa: S101 - as above
-        parts = member.table.parts
-        rows, left_bytes = parts[index].placement.rows, parts[index].text_bytes
-        columns = self.columns(segment, member, index)
-        for start in range(0, rows, _ROWS_AT_ONCE):
-            ends_table = index == len(parts) - 1 and start + _ROWS_AT_ONCE >= rows
-            text = format_rows(
-                self.layout_of(member),
-                tuple(column.slice(start, _ROWS_AT_ONCE) for column in columns),
-                header=index == 0 and start == 0,
-                final_newline=member.table.ends_with_newline or not ends_table,
-            )
-            left_bytes -= len(text)
-            if left_bytes < 0:
-                break
-            yield text
-        if left_bytes:
-            raise self._damaged(member.shard, f"the rows of {member.path!r} make another text")
+        if not parts:
+            return
+        layout = self.layout_of(parts[0][0])
+        found = [(m, index, m.table.parts[index]) for m, index in parts if m.table is not None]
+        bodies = format_tables(layout, segment, [part.placement for _, _, part in found])
+        header = layout.delimiter.join(column.name for column in layout.columns) + layout.newline
+        shard = parts[0][0].shard
+        try:
+            for (member, index, part), body in zip(found, bodies, strict=True):
+                text = header.encode() + body if index == 0 else body
+                if not self._ends_line(member, index):
+                    text = text[: -len(layout.newline)]
+                if len(text) != part.text_bytes:
+                    why = f"the rows of {member.path!r} make another text"
+                    raise self._damaged(shard, why)
+                yield member, index, text
+        except ValueError as error:
+            raise self._damaged(shard, "a table is not in its segment") from error
+
+    @staticmethod
+    def _ends_line(member: Member, index: int) -> bool:
+        table = member.table
+        return table is None or table.ends_with_newline or index < len(table.parts) - 1
 
     def layout_of(self, member: Member) -> TableLayout:
         """Return what the columns of a table are, and how their text is written."""

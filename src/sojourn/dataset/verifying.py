@@ -207,7 +207,8 @@ class _ShardChecks:
             of_text = hashlib.sha256()
             try:
                 for index, segment_id in enumerate(segment_ids(member)):
-                    for text in self._segments.text(kept.get(segment_id), member, index):
+                    parts = [(member, index)]
+                    for _, _, text in self._segments.texts(kept.get(segment_id), parts):
                         of_text.update(text)
             except IntegrityError as error:
                 yield Problem(name=member.path, problem=error.message)
