@@ -1,6 +1,7 @@
 """Segments give back what was put into them, hold what is shared once, and trust no bytes."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -37,7 +38,7 @@ LAYOUT = Layout(
 )
 
 
-def _table(values: list[int | None], *, stamps: list[str] | None = None) -> Parsed:
+def _table(values: Sequence[int | None], *, stamps: list[str] | None = None) -> Parsed:
     count = len(values)
     columns = (
         pa.array(stamps or [f"T-{count - at}" for at in range(count)]),
@@ -194,7 +195,12 @@ def test_any_sequence_of_tables_comes_back(tables: list[Parsed]) -> None:
 @pytest.mark.parametrize("rows", [1, 5_000, MOST_ROWS, MOST_ROWS + 1])
 def test_tables_are_written_together_whatever_their_length(rows: int) -> None:
     values = [row % 1_000 for row in range(rows)]
-    tables = [_table(values), _table(values[rows // 2 :] + values), _table([7]), _table(values)]
+    tables = [
+        _table(list(values)),
+        _table(values[rows // 2 :] + values),
+        _table([7]),
+        _table(values),
+    ]
     data, placements = _segment_of(*tables)
     together = list(format_tables(LAYOUT, load_segment(data, LAYOUT), placements))
     assert together == [

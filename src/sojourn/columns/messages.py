@@ -43,13 +43,13 @@ _FLOAT_TYPES = {2: pa.float64()}
 _BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS, _BATCH_COMPRESSION = 0, 1, 2, 3
 
 
-def read_strips(data: bytes) -> list[tuple[str, pa.Array]]:
+def read_strips(data: bytes | memoryview) -> list[tuple[str, pa.Array]]:
     """Return the name and the list of each column.
 
     Raises:
         ValueError: this is not such a file, or it is damaged.
     """
-    if not data.startswith(_MAGIC):
+    if bytes(data[: len(_MAGIC)]) != _MAGIC:
         raise ValueError("it is no Arrow file")
     try:
         schema, start = _message(data, len(_MAGIC), _HEADER_SCHEMA)
@@ -124,7 +124,7 @@ class _Message:
     body_bytes: int
 
 
-def _message(data: bytes, at: int, kind: int) -> tuple[_Message, int]:
+def _message(data: bytes | memoryview, at: int, kind: int) -> tuple[_Message, int]:
     """Return the message that begins there and where its body does."""
     raw = memoryview(data)
     mark, size = struct.unpack_from("<Ii", raw, at)

@@ -143,7 +143,7 @@ class Segment:
         return tuple(strip.slice(start, rows) for strip in strips)
 
 
-def load_segment(data: bytes, layout: Layout) -> Segment:
+def load_segment(data: bytes | memoryview, layout: Layout) -> Segment:
     """Read what `SegmentWriter.dump` made, trusting none of it.
 
     Args:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Store
 
 # More are asked for ahead than one connection brings in the time that it takes to use one.
-AHEAD = 4
+AHEAD = 6
 # Each is some 16 MiB, as they are written by default: those ahead, and those in use.
-_KEPT = AHEAD + 4
-_REQUESTS = 4
+_KEPT = AHEAD + 8
+_REQUESTS = 8
 
 
 class Contents:
@@ -58,15 +58,24 @@ class Contents:
         Raises:
             IntegrityError: the store holds something else than was pushed.
         """
-        segments = [self.segments.get(segment_id) for segment_id in segment_ids(member)]
+        ids = segment_ids(member)
+        distinct = list(dict.fromkeys(ids))
+        if len(distinct) == 1:
+            segments = {distinct[0]: self.segments.get(distinct[0])}
+        else:
+            # Nobody else needs these; among the last few they would take the place of all others.
+            with ThreadPoolExecutor(_REQUESTS, "read") as pool:
+                segments = dict(zip(distinct, pool.map(self._source.fetch, distinct), strict=True))
         parts = [
-            self._source.columns(segment, member, index) for index, segment in enumerate(segments)
+            self._source.columns(segments[segment_id], member, index)
+            for index, segment_id in enumerate(ids)
         ]
         return to_pandas(self._source.layout_of(member), *parts)
 
     def needed(self, member: Member) -> Iterator[FrameId | SegmentId]:
-        """Yield what has to be fetched for a file, in order."""
-        yield from segment_ids(member)
+        """Yield what is fetched for a file and kept for its neighbours, in order."""
+        ids = dict.fromkeys(segment_ids(member))
+        yield from ids if len(ids) == 1 else ()
         for frame_id, _ in self._layout.pieces(member):
             yield frame_id
 

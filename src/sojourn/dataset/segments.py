@@ -77,7 +77,7 @@ class SegmentSource:
         ):
             raw = self._frames.decode(frame_id, data)
             pieces.append(memoryview(raw)[start : start + size_bytes])
-        content = b"".join(pieces)
+        content = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
         if digest_of(content) != place.digest:
             raise self._damaged(segment_id.shard, "a segment does not match its digest")
         try:
