@@ -99,7 +99,8 @@ def _set(run: Run, limits: Limits) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    said = {key: value for key, value in step.said.items() if key != "sums"}
+    # Sums are long, and where things lay is of no interest elsewhere.
+    said = {k: value for k, value in step.said.items() if k not in ("sums", "folder", "store")}
     return asdict(step) | {"said": said}
 
 
