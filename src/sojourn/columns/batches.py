@@ -1,7 +1,7 @@
 """The text of many tables of one segment, made together.
 
-What tables share is written once, and what lies side by side at once: a numpy call for thirty
-thousand rows costs little more than one for three thousand, and other threads run meanwhile.
+What tables share is written once, and what lies side by side at once: a numpy call for eight
+thousand rows costs little more than one for one thousand, and other threads run meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sojourn.columns.segments import Segment
 
 # Rows of a strip that are written at once: some MiB of text, and three times that meanwhile.
-MOST_ROWS = 32_768
+MOST_ROWS = 8_192
 
 
 def format_tables(
