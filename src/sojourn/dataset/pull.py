@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 # Requests under way at once; each holds a frame as it is in the store, 8 MiB or a segment of 16,
 # and a copy or two while it arrives.
-_AT_ONCE = 10
+_AT_ONCE = 8
 # Frames that are decoded and written at once; each takes as much again, and more for text.
-_DECODED_AT_ONCE = 3
+_DECODED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
