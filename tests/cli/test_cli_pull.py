@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,15 @@ def test_a_store_without_a_data_set_ends_with_5(
 def test_what_names_nothing_ends_with_2(store: Path, tmp_path: Path, options: list[str]) -> None:
     assert _pull(store, tmp_path / "out", *options) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_left_under_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "large.bin").write_bytes(bytes(range(256)) * 12_000)
+    sojourn.push(tmp_path / "data", tmp_path / "store")
+    pull = f"{sys.executable} -m sojourn pull {tmp_path / 'store'} {tmp_path / 'out'}"
+    limited = ["bash", "-c", f"ulimit -f 1000; exec {pull}"]  # in KiB
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "large.bin").exists()
