@@ -18,8 +18,9 @@ from typing import Any
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_TRAITS, Traits, load_traits
+from sojourn.forecast.schedule import UNKNOWN_SCHEDULE, Loading, Schedule
 
-TRACE_SCHEMA = "sojourn.trace/2"
+TRACE_SCHEMA = "sojourn.trace/3"
 
 
 class Role(StrEnum):
@@ -159,7 +160,8 @@ class Trace:
     `step_ends` are the numbers of events that were there when an optimizer had stepped (where there
     are several: the one that does so first), and the loop then asked for its next batch, if a
     DataLoader gives them. `traits` is what the script was seen to do that says
-    which changes to it make sense; `host` what `host_memory_bytes` is made of.
+    which changes to it make sense; `host` what `host_memory_bytes` is made of. `schedule` is how
+    often it does what was traced, `loading` what its batches cost, None where none was loaded.
     """
 
     target: str
@@ -177,6 +179,8 @@ class Trace:
     step_ends: tuple[int, ...] = ()
     traits: Traits = NO_TRAITS
     host: HostUse = HostUse()
+    schedule: Schedule = UNKNOWN_SCHEDULE
+    loading: Loading | None = None
 
     @property
     def uses_device(self) -> bool:
@@ -205,6 +209,8 @@ def load_trace(text: str) -> Trace:
         document["step_ends"] = tuple(document["step_ends"])
         document["traits"] = load_traits(document["traits"])
         document["host"] = _load_host(document["host"])
+        document["schedule"] = Schedule(**document["schedule"])
+        document["loading"] = Loading(**document["loading"]) if document["loading"] else None
         return Trace(**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TraceError(
