@@ -1,5 +1,6 @@
 """Tables that shards hold as columns: their way there and back, in part and in danger."""
 
+import io
 import os
 import random
 import tempfile
@@ -189,6 +190,40 @@ _files = st.dictionaries(
     st.one_of(_tables, st.binary(max_size=200), st.just(_window(0, 300).replace(b",", b";"))),
     min_size=1,
 )
+
+
+def _mixed_tables() -> dict[str, bytes]:
+    """Return tables of one header whose columns are now of this kind and now of that."""
+    values = ("0.25", "0.5", "", "7", "2026-01-02", "True", "1e-07", "0.125", "-0.00")
+    tables = {}
+    for number in range(40):
+        first, second = values[number % len(values)], values[number // 3 % len(values)]
+        rows = [f"{first},{second},{row}" for row in range(5000)]
+        tables[f"mixed/{number:02}.csv"] = "\n".join(["a,b,c", *rows, ""]).encode()
+    return tables
+
+
+def test_tables_like_those_before_them_are_read_as_pandas_reads_them(tmp_path: Path) -> None:
+    files = _mixed_tables()
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), store, Sizes())
+    assert sum(member.table is not None for member in manifest.files) > len(files) / 2
+    dataset = Dataset(manifest, store)
+    for name, text in files.items():
+        expected = pd.read_csv(io.BytesIO(text))
+        pd.testing.assert_frame_equal(dataset.read(name), expected, check_exact=True)
+        assert dataset.read_bytes(name) == text
+
+
+def test_what_is_packed_does_not_depend_on_how_many_cores_do_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _fill(tmp_path / "data", _mixed_tables())
+    shards = []
+    for cores in (1, 4):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        shards.append(_push(folder, open_memory(), Sizes()).shards)
+    assert shards[0] == shards[1]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sojourn.columns.layout import Kind
+    from sojourn.columns.layout import Column, Kind
 
 # Source: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html, na_values.
 MISSING_WORDS = (
@@ -76,6 +76,18 @@ def find_kind(values: Iterable[str]) -> tuple[Kind, int] | None:
     return None
 
 
+def may_be(value: str, column: Column) -> bool:
+    """Tell whether a value can stand in a column; where that takes longer to find out, it can."""
+    if column.kind == "integer":
+        return not value or _INTEGER.fullmatch(value) is not None
+    if column.kind == "decimal":
+        match = _DECIMAL.fullmatch(value)
+        return not value or (match is not None and len(match[1]) == column.decimals)
+    if column.kind == "float":
+        return not value or _FLOAT.fullmatch(value) is not None
+    return True
+
+
 def is_hopeless(values: Iterable[str]) -> bool:
     """Tell whether a column is refused for these values, unless text comes that is none yet."""
     distinct = set(values)
@@ -90,7 +102,12 @@ def reads_as_text(column: pa.StringArray, *, columns: int, is_whole: bool) -> bo
         columns: How many columns the table has.
         is_whole: Whether these are all rows of the table.
     """
+    if len(column) == 0:
+        return False
     chunk_rows = max(1, _LEAST_CHUNK_FIELDS // columns)
+    # Where a value in each stretch is surely text, no other need be looked at.
+    if _surely_text(column.take(_one_in_each(chunk_rows, rows=len(column)))).all():
+        return True
     surely = np.flatnonzero(_surely_text(column))
     if len(surely) == 0:
         return False
@@ -99,6 +116,11 @@ def reads_as_text(column: pa.StringArray, *, columns: int, is_whole: bool) -> bo
     # The last row may be a chunk by itself, and no stretch crosses from block to block.
     gaps = np.diff(surely, prepend=-1)
     return bool(surely[-1] == len(column) - 1 and gaps.max() <= chunk_rows)
+
+
+def _one_in_each(chunk_rows: int, *, rows: int) -> pa.Array:
+    """Return the numbers of rows so that every stretch of so many rows has one: first and last."""
+    return pa.array(np.append(np.arange(0, rows - 1, chunk_rows), rows - 1))
 
 
 def _surely_text(column: pa.StringArray) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from sojourn.columns.arrays import missing_of, numbers_of
 from sojourn.columns.formatting import format_rows
-from sojourn.columns.kinds import find_kind, is_hopeless, reads_as_text
+from sojourn.columns.kinds import find_kind, is_hopeless, may_be, reads_as_text
 from sojourn.columns.layout import MAX_SCALED, NEGATIVE_ZERO, Column, Layout, find_fault
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def parse(
         data: Whole lines: a file, or a block of one that is cut behind a line end.
         delimiter: What separates fields.
         layout: What the lines have to fit. Needed after the first block. For a first one it
-            spares finding it out: worth a try where files are alike.
+            spares finding it out, a third of the time: worth a try where files are alike.
         is_first: Whether the first line is the header.
         is_last: Whether the file ends here.
 
@@ -139,8 +139,15 @@ class _Lines:
         return Layout(delimiter=delimiter, newline=newline, columns=columns)
 
     def fit(self, layout: Layout) -> bool:
-        """Tell whether the header is the layout's."""
-        return not self.is_first or self.data.startswith(_header(layout))
+        """Tell whether the header is the layout's, and the first row may be."""
+        header = _header(layout) if self.is_first else b""
+        if not self.data.startswith(header):
+            return False
+        end = self.data.find(b"\n", len(header)) + 1
+        row = self.data[len(header) : end or None].decode(errors="replace")
+        values = row.removesuffix(layout.newline).split(layout.delimiter)
+        columns = layout.columns
+        return len(values) == len(columns) and all(map(may_be, values, columns))
 
     def sample(self, blank: Layout) -> Sequence[Sequence[str]] | None:
         """Return some of the values of each column; None if these are no whole rows."""

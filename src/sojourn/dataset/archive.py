@@ -27,13 +27,13 @@ from sojourn.dataset.manifest import (
     digest_of,
 )
 from sojourn.dataset.packing import RawFrame
-from sojourn.dataset.preparing import Prepared, prepare
+from sojourn.dataset.preparing import FARTHEST_AHEAD, NearbyLayouts, Prepared, prepare
 from sojourn.dataset.shards import BLOCK_BYTES, END_OF_ARCHIVE, tar_header
 from sojourn.dataset.tables import TableCounter, delimiter_of
 from sojourn.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
     from sojourn.columns import Layout, Parsed, Placement
@@ -77,7 +77,7 @@ class ShardArchive:
         self._shard = shard
         self._as_tables = as_tables
         self._pool = pool
-        self._ahead = ahead
+        self._ahead = min(ahead, FARTHEST_AHEAD)
         self._advance = advance
         self._bytes = _Frames(frame_bytes)
         self._open: dict[Layout, _OpenSegment] = {}
@@ -117,20 +117,26 @@ class ShardArchive:
 
     def _prepared(self, entries: Iterable[Entry]) -> Iterator[Prepared]:
         """Yield entries with their contents, a few being read meanwhile."""
-        left = iter(entries)
+        left = enumerate(entries)
+        nearby = NearbyLayouts()
         waiting: deque[Future[Prepared]] = deque()
         try:
             while True:
-                for entry in islice(left, self._ahead - len(waiting)):
-                    waiting.append(
-                        self._pool.submit(prepare, entry, self._source, as_tables=self._as_tables)
-                    )
+                for index, entry in islice(left, self._ahead - len(waiting)):
+                    waiting.append(self._prepare(entry, nearby.before(index)))
                 if not waiting:
                     return
-                yield waiting.popleft().result()
+                prepared = waiting.popleft().result()
+                nearby.note(prepared)
+                yield prepared
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _prepare(self, entry: Entry, known: Sequence[Layout]) -> Future[Prepared]:
+        return self._pool.submit(
+            prepare, entry, self._source, as_tables=self._as_tables, known=known
+        )
 
     def _add_small(self, prepared: Prepared) -> Iterator[RawFrame]:
         self._members.append(None)

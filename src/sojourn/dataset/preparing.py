@@ -6,6 +6,7 @@ Several are read side by side, in threads; what is sewn together afterwards is `
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from sojourn.dataset.tables import Shape, TableCounter, delimiter_of
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
-    from sojourn.columns import Parsed
+    from collections.abc import Sequence
+
+    from sojourn.columns import Layout, Parsed
     from sojourn.dataset.listing import Entry
     from sojourn.dataset.source import Source
 
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 WHOLE_FILE_BYTES = 4 * MIB
 # Smaller ones are read in less time than their columns take to find.
 SMALLEST_TABLE_BYTES = 1024
+# How many entries may be read side by side.
+FARTHEST_AHEAD = 8
+# A guess that does not fit costs little if a first row tells, and as much as a parse if not.
+_MOST_GUESSES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +43,48 @@ class Prepared:
     shape: Shape | None = None
 
 
-def prepare(entry: Entry, source: Source, *, as_tables: bool) -> Prepared:
+class NearbyLayouts:
+    """Layouts that tables some way back have, which are a good guess for the next.
+
+    For one entry they are always the same, however many others are being read meanwhile; so what
+    is packed does not depend on how many cores do it.
+    """
+
+    def __init__(self) -> None:
+        self._found: deque[Layout | None] = deque()
+        self._forgotten = 0
+        self._known: tuple[Layout, ...] = ()
+
+    def note(self, prepared: Prepared) -> None:
+        """Take what came of the next entry, in their order."""
+        self._found.append(prepared.parsed.layout if prepared.parsed else None)
+
+    def before(self, index: int) -> tuple[Layout, ...]:
+        """Return them for an entry; all that are `FARTHEST_AHEAD` before it must be noted.
+
+        Args:
+            index: Of the entry, not less than when last asked.
+        """
+        while self._forgotten <= index - FARTHEST_AHEAD:
+            layout = self._found.popleft()
+            self._forgotten += 1
+            if layout is not None:
+                others = (known for known in self._known if known != layout)
+                self._known = (layout, *others)[:_MOST_GUESSES]
+        return self._known
+
+
+def prepare(
+    entry: Entry, source: Source, *, as_tables: bool, known: Sequence[Layout] = ()
+) -> Prepared:
     """Read a file and, if it is a table, its columns.
 
     Args:
         entry: What is read; a link or folder has nothing to read.
         source: Where from.
         as_tables: Keep tables as columns where that is exact.
+        known: Layouts that tables nearby have; the first that fits is taken. What comes out
+            depends on them.
 
     Raises:
         IntegrityError: the file changed meanwhile.
@@ -56,10 +98,18 @@ def prepare(entry: Entry, source: Source, *, as_tables: bool) -> Prepared:
         return Prepared(entry=entry, digest=digest, data=data)
     parsed = None
     if as_tables and entry.size_bytes >= SMALLEST_TABLE_BYTES:
-        parsed = parse(data, delimiter=delimiter)
+        parsed = _parse(data, delimiter, known)
     if parsed is not None:
         shape = Shape(rows=parsed.rows, columns=len(parsed.columns))
         return Prepared(entry=entry, digest=digest, data=data, parsed=parsed, shape=shape)
     counter = TableCounter(delimiter)
     counter.update(data)
     return Prepared(entry=entry, digest=digest, data=data, shape=counter.finish())
+
+
+def _parse(data: bytes, delimiter: str, known: Sequence[Layout]) -> Parsed | None:
+    for layout in known:
+        parsed = parse(data, delimiter=delimiter, layout=layout)
+        if parsed is not None:
+            return parsed
+    return parse(data, delimiter=delimiter)
