@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from archive import make_zip
-from contenders import Run, compare
+from contenders import EMPTIED, Run, compare
 from limits import measure_limits
 from link import Link, check_installed, running_link
 from measuring import HERE
@@ -43,6 +43,7 @@ def main() -> int:
     with running_link(CACHE, CACHE / "nginx") as link:
         limits = measure_limits(link)
         runs = [_compare(name, link, quick=options.quick) for name in names]
+    shutil.rmtree(EMPTIED, ignore_errors=True)
     verdicts = judge(runs, limits)
     options.out.mkdir(parents=True, exist_ok=True)
     place = options.out / ("quick" if options.quick else "speed")
