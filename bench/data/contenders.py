@@ -82,10 +82,10 @@ def compare(data: DataSet, archive: Path, link: Link) -> Run:
 def _from_nothing(run: Run) -> Iterator[Path]:
     """Give an empty folder to work in; what it held goes to EMPTIED afterwards.
 
-    Files are emptied and not deleted: for a minute after a deletion, and five where the table of
-    inodes is not on the disk yet, ext4 takes no inode that was freed, and goes through all of them
-    for each new file (`recently_deleted` in fs/ext4/ialloc.c). Making 20,000 files takes seconds then
-    for whoever comes after somebody that made 20,000, where a new runtime's disk has none.
+    Files are emptied and not deleted. For a minute after a deletion, or five where the table of
+    inodes is not on the disk yet, ext4 takes no inode that was freed, and goes through all of these
+    for each new file (`recently_deleted` in fs/ext4/ialloc.c): making 20,000 files takes seconds
+    more for whoever comes after somebody that made as many. A new runtime's disk has none.
     """
     _put_aside(run.work)
     run.work.mkdir(parents=True)
