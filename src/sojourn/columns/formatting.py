@@ -249,8 +249,10 @@ def _run(layout: Layout, arrays: Sequence[pa.Array], start: int) -> _Run:
 def _words(column: Column, array: pa.Array, after: str) -> tuple[Word, ...] | Words:
     if column.kind == "boolean":
         return boolean_words(after)
-    ends = pc.min_max(array).as_py()
-    digits = max(len(str(abs(end or 0))) for end in ends.values())
+    # Where a value is missing anything may stand: cells get wider by it, and the text does not.
+    numbers = numbers_of(array)
+    ends = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0,)
+    digits = max(len(str(abs(end))) for end in ends)
     return number_words(digits=digits, decimals=column.decimals, after=after)
 
 
