@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sojourn.dataset.links import destination, leads_outside
+from sojourn.dataset.links import destination, leads_outside, led_to
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,19 @@ def test_what_is_said_to_stay_inside_does_so_on_a_disk(links: dict[str, str]) ->
             except (OSError, RuntimeError):
                 continue
             assert real.is_relative_to(root)
+
+
+def test_a_link_leads_to_what_it_names_and_to_the_links_on_the_way() -> None:
+    links = {"best": "runs/last/model", "runs/last": "02", "runs/02/model": "../../weights"}
+    paths = [*links, "runs/01/model", "runs/02", "runs/02/log", "weights", "weights-old"]
+    assert led_to(["best"], links, paths) == {"runs/last", "runs/02/model", "weights"} | {
+        "runs/02",
+        "runs/02/log",
+    }
+    assert led_to(["weights"], links, paths) == set()
+
+
+def test_a_link_to_a_folder_leads_to_all_that_is_in_it() -> None:
+    paths = ["a", "a/b", "a/b/c", "a-1", "a0", "here"]
+    assert led_to(["here"], {"here": "a"}, paths) == {"a", "a/b", "a/b/c"}
+    assert led_to(["here"], {"here": "here"}, paths) == set()

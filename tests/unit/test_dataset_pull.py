@@ -161,6 +161,11 @@ def test_globs_choose_and_only_their_frames_are_fetched(memory: ObjectStore, tar
     assert report.fetched_bytes < load_manifest(memory).stored_bytes / 3
 
 
+def test_where_a_chosen_link_leads_comes_with_it(memory: ObjectStore, target: Path) -> None:
+    _pull(memory, target, "link")
+    assert _names(target) == ["link", "many", "many/001.bin"]
+
+
 def test_a_glob_that_names_nothing_makes_nothing(memory: ObjectStore, target: Path) -> None:
     with pytest.raises(UsageError, match="names nothing"):
         _pull(memory, target, "many/*.csv")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+from bisect import bisect_left
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 # As many as Linux follows before it gives up (path_resolution(7)).
 _MOST_FOLLOWED = 40
@@ -44,6 +46,45 @@ def destination(path: str, links: Mapping[str, str]) -> str | None:
     """
     end = _walk(path, links)
     return end if isinstance(end, str) else None
+
+
+def led_to(chosen: Iterable[str], links: Mapping[str, str], paths: Iterable[str]) -> set[str]:
+    """Return what some of a folder's paths need beside them, so that no link among them dangles.
+
+    Args:
+        chosen: The paths.
+        links: Every link in the folder, and its target.
+        paths: All there is in the folder.
+    """
+    ordered = sorted(paths)
+    known = set(chosen)
+    found: set[str] = set()
+    left = [path for path in known if path in links]
+    while left:
+        link = left.pop()
+        passed = _links_on(posixpath.join(posixpath.dirname(link), links[link]), links)
+        end = destination(link, links)
+        new = {*passed, *([] if end is None else _below(end, ordered))} - known - found
+        found |= new
+        left += [path for path in new if path in links]
+    return found
+
+
+def _links_on(way: str, links: Mapping[str, str]) -> list[str]:
+    parts = posixpath.normpath(way).split("/")
+    starts = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return [start for start in starts if start in links]
+
+
+def _below(path: str, ordered: Sequence[str]) -> Sequence[str]:
+    """Return a path, if it is there, and all that is in it."""
+    if not path:
+        return ordered
+    at = bisect_left(ordered, path)
+    itself = ordered[at : at + 1] if ordered[at : at + 1] == [path] else []
+    # "0" comes right after "/".
+    inside = ordered[bisect_left(ordered, f"{path}/") : bisect_left(ordered, f"{path}0")]
+    return [*itself, *inside]
 
 
 def _walk(path: str, links: Mapping[str, str]) -> str | _Astray:

@@ -17,6 +17,7 @@ from sojourn.dataset.choosing import choose_changes, count_others
 from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, damaged
 from sojourn.dataset.globs import select
 from sojourn.dataset.known_files import KnownFiles
+from sojourn.dataset.links import led_to
 from sojourn.dataset.localdisk import check_space, local_disk
 from sojourn.dataset.manifest import digest_of
 from sojourn.dataset.names import check_names
@@ -127,8 +128,11 @@ def _check_apart(folder: Path, store: Store) -> None:
 
 
 def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ...]:
-    """Return the members that the globs name, and the folders that these are in."""
-    wanted = set(select([member.path for member in manifest.members], include))
+    """Return the members that the globs name, where links among them lead, and their folders."""
+    paths = [member.path for member in manifest.members]
+    links = {m.path: m.target for m in manifest.members if m.target is not None}
+    wanted = set(select(paths, include))
+    wanted |= led_to(wanted, links, paths)
     for path in tuple(wanted):
         above = path.rpartition("/")[0]
         while above and above not in wanted:
