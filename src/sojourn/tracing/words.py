@@ -6,6 +6,7 @@ are. Here alone that is dealt with; what is shown later is shown as it is.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 from contextlib import suppress
@@ -34,6 +35,10 @@ _TAIL_BYTES = 1 << 16
 # What a script prints is kept up to this, and its end thereafter.
 MOST_OUTPUT_BYTES = 16 * MIB
 _KEPT_OUTPUT_BYTES = 1 * MIB
+# stat(2): what st_blocks counts, on any file system.
+_BLOCK_BYTES = 512
+# Linux, include/uapi/linux/falloc.h.
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +97,36 @@ def last_lines(text: str, words: Words) -> list[str]:
 def cut_output(path: Path) -> None:
     """Drop the beginning of what a script printed, should it be more than anybody reads.
 
-    The script writes on at the end of the file, wherever that is.
+    The script may be writing meanwhile, so that the file stays as long as it is, and its beginning
+    becomes a hole. Where the file system has none, a line that comes at that very moment is lost.
     """
     # Opened once, as the script may put a link to a file of the user's in its place meanwhile.
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with suppress(OSError), os.fdopen(os.open(path, flags), "r+b", buffering=0) as file:
         found = os.fstat(file.fileno())
-        if stat.S_ISREG(found.st_mode) and found.st_size > MOST_OUTPUT_BYTES:
-            kept = os.pread(file.fileno(), _KEPT_OUTPUT_BYTES, found.st_size - _KEPT_OUTPUT_BYTES)
+        stored_bytes = found.st_blocks * _BLOCK_BYTES
+        if not stat.S_ISREG(found.st_mode) or stored_bytes <= MOST_OUTPUT_BYTES:
+            return
+        before_bytes = found.st_size - _KEPT_OUTPUT_BYTES
+        if before_bytes > 0 and not _make_hole(file.fileno(), before_bytes):
+            kept = os.pread(file.fileno(), _KEPT_OUTPUT_BYTES, before_bytes)
             file.truncate(0)
             file.write(kept)
 
 
+def _make_hole(descriptor: int, size_bytes: int) -> bool:
+    """Give back the space of a file's first bytes; return whether that can be done."""
+    fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+    if fallocate is None:
+        return False
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return fallocate(descriptor, _PUNCH_HOLE | _KEEP_SIZE, 0, size_bytes) == 0
+
+
 def _text(path: Path, last_bytes: int) -> str:
     try:
-        return read_file(path, last_bytes=last_bytes, follow_links=False).decode("utf-8", "replace")
+        data = read_file(path, last_bytes=last_bytes, follow_links=False)
     except OSError:
         return ""
+    # Of a beginning that was dropped, zeros are read.
+    return data.lstrip(b"\0").decode("utf-8", "replace")
