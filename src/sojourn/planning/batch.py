@@ -39,6 +39,8 @@ _FARTHEST = 32
 _SHORT_OF_END = 0.97
 # Share of the card that may be left by a size that is called the largest.
 _LEFT_OVER = 0.1
+# Rounds after the first; where sizes differ in length, one may lead too far.
+_ROUNDS = 3
 
 
 def find_max_batch_size(
@@ -101,8 +103,15 @@ def trial_of(case: Case, max_batch_size: int) -> Variant | None:
     return None if size == trace.batch_size else _at(case, size)
 
 
-def agrees(case: Case, traced: Trace | None) -> bool:
-    """Whether a trace at another size is what the scale says; also if it could not be made."""
+def agrees(case: Case, traced: Trace | None, *, size: int) -> bool:
+    """Whether a trace at another size is what the scale says; also if it could not be made.
+
+    Args:
+        case: With the scale.
+        traced: At a size that is tried.
+        size: What the scale is relied on for, in samples. The farther that is from what was tried,
+            the better they have to agree: batches of unequal samples only seem to be affine.
+    """
     scale = case.traced.scale
     if traced is None or scale is None or traced.batch_size is None:
         return True
@@ -110,17 +119,24 @@ def agrees(case: Case, traced: Trace | None) -> bool:
     found = forecast_on(traced, case.accelerator)
     if said is None or found is None:
         return True
-    difference = said.peak_reserved_bytes.expected - found.peak_reserved_bytes.expected
-    return abs(difference) <= _AGREEMENT * found.peak_reserved_bytes.expected
+    reserved = said.peak_reserved_bytes.expected, found.peak_reserved_bytes.expected
+    # Other than what is reserved, what is allocated comes in no steps of segments.
+    allocated = said.peak_allocated_bytes, found.peak_allocated_bytes
+    nearness = min(1.0, traced.batch_size / size)
+    return _is_close(*reserved, _AGREEMENT) and _is_close(*allocated, _AGREEMENT * nearness)
+
+
+def _is_close(said: float, found: float, share: float) -> bool:
+    return abs(said - found) <= share * found
 
 
 def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int | None]:
-    """Find the largest batch size that fits each card by tracing, in two rounds.
+    """Find the largest batch size that fits each card by tracing, in a few rounds.
 
-    The first is of a few sizes around the script's own; the second, for each card, of the size at
+    The first is of a few sizes around the script's own; the next, for each card, of the size at
     which a straight line between the last that fits and the first that does not meets the card's
-    end, or one through the two largest if all fit. The answer is a size that was traced, so that it
-    may be a little under the largest.
+    end, or one through the two largest if all fit; no more where little of the card is left. The
+    answer is a size that was traced, so that it may be a little under the largest.
 
     Returns:
         For each case the size; 0 if not even one sample fits, None if no size that fits was found,
@@ -128,10 +144,14 @@ def trace_max_batch_sizes(cases: Sequence[Case], retrace: Retrace) -> list[int |
     """
     probes = dict.fromkeys(variant for case in cases for variant in _probes(case))
     traces = [trace for trace in retrace(list(probes)) if trace is not None] if probes else []
-    closer = [_closer_probe(case, traces) for case in cases]
-    wanted = list(dict.fromkeys(variant for variant in closer if variant is not None))
-    found = retrace(wanted) if wanted else []
-    traces += [trace for trace in found if trace is not None]
+    tried = set(probes)
+    for _ in range(_ROUNDS):
+        closer = [_closer_probe(case, traces) for case in cases]
+        wanted = list(dict.fromkeys(v for v in closer if v is not None and v not in tried))
+        if not wanted:
+            break
+        tried.update(wanted)
+        traces += [trace for trace in retrace(wanted) if trace is not None]
     return [_largest_traced(case, traces) for case in cases]
 
 
@@ -146,6 +166,8 @@ def _probes(case: Case) -> list[Variant]:
 def _closer_probe(case: Case, traces: Sequence[Trace]) -> Variant | None:
     points = _points(case, traces)
     fits, too_large = _bracket(points)
+    if fits is not None and len(points) > 1 and _is_found(case, points, fits, too_large):
+        return None
     if too_large is None:
         size = _farther_size(points, case.trace.batch_size or 1)
         return None if size is None else _at(case, size)
@@ -172,10 +194,16 @@ def _largest_traced(case: Case, traces: Sequence[Trace]) -> int | None:
     if len(points) == 1:
         return None  # of the script's own size alone nothing follows
     fits, too_large = _bracket(points)
-    if fits is not None and too_large is None:
-        is_near_end = -points[fits] <= _LEFT_OVER * (case.accelerator.memory_bytes or 0)
-        return fits if is_near_end else None
-    return 0 if points.get(1, 0.0) > 0 else fits
+    if points.get(1, 0.0) > 0:
+        return 0
+    return fits if fits is not None and _is_found(case, points, fits, too_large) else None
+
+
+def _is_found(case: Case, points: dict[int, float], fits: int, too_large: int | None) -> bool:
+    """Whether hardly more than this size fits: the card is nearly full, or little more is not."""
+    if too_large is not None and too_large - fits <= max(1.0, _LEFT_OVER * fits):
+        return True
+    return -points[fits] <= _LEFT_OVER * (case.accelerator.memory_bytes or 0)
 
 
 def _bracket(points: dict[int, float]) -> tuple[int | None, int | None]:
