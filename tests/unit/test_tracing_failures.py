@@ -82,3 +82,19 @@ def test_a_long_text_is_cut() -> None:
 def test_an_error_that_ends_with_a_full_stop_gets_no_second_one() -> None:
     assert explained(ValueError("No such value."))[0].endswith("No such value.")
     assert not explained(ValueError("No such value."))[0].endswith("..")
+
+
+def test_an_error_of_shape_rules_has_the_name_that_a_card_gives_it() -> None:
+    kind = type("MismatchError", (RuntimeError,), {"__module__": "torch._subclasses.fake"})
+    message, _ = explained(kind("found at least two devices, cpu and cuda:0!"))
+    assert message == (
+        "train.py:7 raised RuntimeError: found at least two devices, cpu and cuda:0!"
+    )
+
+
+def test_a_relative_path_is_said_to_count_from_the_script() -> None:
+    _, remedy = explained(raised(lambda: open("data/train.csv")))  # noqa: PTH123, SIM115
+    assert "from the script's own folder" in remedy
+    assert "--path" not in remedy
+    _, remedy = explained(raised(lambda: open("/nowhere/train.csv")))  # noqa: PTH123, SIM115
+    assert "--path REMOTE=LOCAL" in remedy

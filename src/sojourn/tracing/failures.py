@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LONGEST_TEXT = 300
+# What works on shapes alone has errors of its own, each derived from the one of a real run.
+_SHAPE_RULES = "torch._subclasses."
 # What `sojourn.script.quiet` begins its refusals with.
 _OFFLINE = "offline while tracing"
 # With what a process ends that cannot write its answer; none that a script is likely to choose.
@@ -44,7 +46,8 @@ _OF_MACHINE = {
 
 def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
     """Say what happened at a line of the script `target`, and the remedy."""
-    message = f"{line} raised {brief(error).removesuffix('.')}."
+    said = brief(error)
+    message = f"{line} raised {said if said.endswith(('.', '!')) else f'{said}.'}"
     command = plan_command(target)
     if (limit := _limit(error)) is not None:
         return message, limit
@@ -59,9 +62,7 @@ def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
             "(--path REMOTE=LOCAL); or leave the line out while planning."
         )
     if isinstance(error, FileNotFoundError):
-        return message, (
-            f"Say where that folder is on this machine: {command} --path REMOTE=LOCAL."
-        )
+        return message, _found_elsewhere(error, command)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         return message, f"Install it beside sojourn: pip install {package}."
@@ -71,6 +72,17 @@ def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
     )
 
 
+def _found_elsewhere(error: FileNotFoundError, command: str) -> str:
+    """Say how the script finds what it did not."""
+    if isinstance(error.filename, str) and error.filename and not error.filename.startswith("/"):
+        return (
+            "Paths that do not begin with / are looked for from the script's own folder, as where "
+            f"it is uploaded: give an absolute one, in the script or as an argument ({command} -- "
+            "ARGS)."
+        )
+    return f"Say where that folder is on this machine: {command} --path REMOTE=LOCAL."
+
+
 def plan_command(target: str) -> str:
     """Return how the script is planned, as it is typed."""
     return f"sojourn plan {shlex.quote(f'./{target}' if target.startswith('-') else target)}"
@@ -78,8 +90,14 @@ def plan_command(target: str) -> str:
 
 def brief(error: BaseException) -> str:
     """Return an error's kind and text in one line that is not too long."""
-    text = own_words(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text, kind = own_words(error), _kind(error)
+    return f"{kind}: {text}" if text else kind
+
+
+def _kind(error: BaseException) -> str:
+    """Return the name of an error as a card's user would see it."""
+    kinds = type(error).__mro__
+    return next(k.__name__ for k in kinds if not k.__module__.startswith(_SHAPE_RULES))
 
 
 def own_words(thing: object) -> str:
