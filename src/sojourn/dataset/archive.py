@@ -29,7 +29,7 @@ from sojourn.dataset.manifest import (
 from sojourn.dataset.packing import RawFrame
 from sojourn.dataset.preparing import Prepared, prepare
 from sojourn.dataset.shards import BLOCK_BYTES, END_OF_ARCHIVE, tar_header
-from sojourn.dataset.tables import TableCounter, delimiter_of
+from sojourn.dataset.tables import TableCounter, delimiter_of, parser_of
 from sojourn.units import KIB
 
 if TYPE_CHECKING:
@@ -149,12 +149,12 @@ class ShardArchive:
         self._members[slot] = self._member(entry, offset, prepared.digest, prepared.shape)
 
     def _add_large(self, entry: Entry) -> Iterator[RawFrame]:
-        delimiter = delimiter_of(entry.path) if self._as_tables else None
-        if delimiter is not None:
+        parser = parser_of(entry.path) if self._as_tables else None
+        if parser is not None:
             found = read_large_table(
                 entry,
                 self._source,
-                delimiter=delimiter,
+                parser=parser,
                 pool=self._pool,
                 ahead=self._ahead,
                 advance=lambda size_bytes: self._advance(size_bytes, 0),

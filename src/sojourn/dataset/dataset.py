@@ -183,9 +183,9 @@ class Dataset:
             MissingPackageError: the library is not installed.
             IntegrityError: the store holds something else than was pushed.
         """
-        if as_ == "pandas" and not arguments and not self._archives.find(name, self._files):
+        if as_ == "pandas" and not self._archives.find(name, self._files):
             member = self.member(name)
-            if member.table is not None:
+            if self._contents.reads_as_columns(member, arguments):
                 check_library(as_)
                 return self._contents.table(member)
         return parse_table(name, self.read_bytes(name), library=as_, arguments=arguments)

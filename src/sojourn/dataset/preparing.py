@@ -9,9 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sojourn.columns import parse
 from sojourn.dataset.manifest import DIGEST_PREFIX
-from sojourn.dataset.tables import Shape, TableCounter, delimiter_of
+from sojourn.dataset.tables import Shape, TableCounter, delimiter_of, parser_of
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
@@ -51,15 +50,15 @@ def prepare(entry: Entry, source: Source, *, as_tables: bool) -> Prepared:
         return Prepared(entry=entry)
     data = b"".join(source.chunks(entry))
     digest = DIGEST_PREFIX + hashlib.sha256(data).hexdigest()
-    delimiter = delimiter_of(entry.path)
-    if delimiter is None:
-        return Prepared(entry=entry, digest=digest, data=data)
-    parsed = None
-    if as_tables and entry.size_bytes >= SMALLEST_TABLE_BYTES:
-        parsed = parse(data, delimiter=delimiter)
+    parser = parser_of(entry.path)
+    is_kept = as_tables and entry.size_bytes >= SMALLEST_TABLE_BYTES
+    parsed = parser(data) if parser and is_kept else None
     if parsed is not None:
         shape = Shape(rows=parsed.rows, columns=len(parsed.columns))
         return Prepared(entry=entry, digest=digest, data=data, parsed=parsed, shape=shape)
+    delimiter = delimiter_of(entry.path)
+    if delimiter is None:
+        return Prepared(entry=entry, digest=digest, data=data)
     counter = TableCounter(delimiter)
     counter.update(data)
     return Prepared(entry=entry, digest=digest, data=data, shape=counter.finish())
