@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 import pytest
@@ -50,7 +51,7 @@ def _add_other_tables(folder: Path) -> None:
             "yes": [True, False, True] * 1_000,
         }
     )
-    every = csv.QUOTE_ALL
+    every: Final = csv.QUOTE_ALL
     for name, text in {
         "all.csv": frame.to_csv(index=False, quoting=every, lineterminator="\r\n").encode(),
         "some.csv": frame.to_csv(index=False, na_rep="NA").encode("utf-8-sig"),

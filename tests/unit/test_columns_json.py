@@ -79,6 +79,9 @@ def _taken(data: bytes) -> Parsed:
         (['{"한":"글","e":"😀"}'], ["text", "text"]),
         (['{"a":9223372036854775807}', '{"a":-9223372036854775807}'], ["integer"]),
         (['{"a":9007199254740993}', '{"a":null}'], ["integer"]),
+        (['{"a":-9.223372036854776e+18}'], ["float"]),
+        (['{"a":9.223372036854776e+18}'], ["float"]),
+        (['{"a":-0.0,"b":1e+22}', '{"a":3.0,"b":2.0}'], ["decimal", "float"]),
         (['{"a":1e-05,"b":-0.0}', '{"a":5e-324,"b":1e+16}'], ["float", "float"]),
     ],
 )
@@ -263,6 +266,24 @@ def test_what_pandas_writes_is_taken(*, force_ascii: bool) -> None:
     text = frame.to_json(orient="records", lines=True, force_ascii=force_ascii, date_format="iso")
     parsed = _taken(text.encode())
     assert to_pandas(parsed.layout, parsed.columns)["made_at"].dtype.kind == "M"
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.builds(
+            lambda whole, digits: whole / 10**digits,
+            st.integers(-(10**15), 10**15),
+            st.integers(0, 15),
+        ),
+        min_size=1,
+    )
+)
+def test_floats_are_those_of_the_installed_pandas(values: list[float]) -> None:
+    text = "".join(f'{{"a": {value!r}}}\n' for value in values)
+    parsed = parse_json_lines(text.encode())
+    if parsed is not None:
+        _check(text.encode(), parsed)
 
 
 @given(st.binary(max_size=40).map(lambda data: b'{"a":' + data))

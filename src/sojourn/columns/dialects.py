@@ -37,9 +37,11 @@ def find_layout(data: bytes, *, delimiter: str, encoding: str, is_sample: bool) 
     text = data[:_SAMPLE_BYTES].decode(errors="ignore") if is_sample else data.decode()
     is_cut = is_sample and len(data) > _SAMPLE_BYTES
     mark = text.startswith(_MARK)
-    rows, newline = _fields(text.removeprefix(_MARK), delimiter)
+    most = _SAMPLE_ROWS + 2 if is_sample else len(text)
+    rows, newline = _fields(text.removeprefix(_MARK), delimiter, most=most)
+    # The last row may be one that is cut.
     rows = rows[:-1] if is_cut else rows
-    header, body = rows[:1], rows[1 : _SAMPLE_ROWS + 1] if is_sample else rows[1:]
+    header, body = rows[:1], rows[1:]
     if not body or any(len(row) != len(header[0]) for row in body):
         return None
     columns = [
@@ -58,12 +60,18 @@ def find_layout(data: bytes, *, delimiter: str, encoding: str, is_sample: bool) 
     return Layout(delimiter=delimiter, newline=newline, columns=found, style=style)
 
 
-def _fields(text: str, delimiter: str) -> tuple[list[_Row], str]:
-    """Return the fields of each row with the quotes that they are in, and what ends the first."""
+def _fields(text: str, delimiter: str, *, most: int) -> tuple[list[_Row], str]:
+    """Return the fields of the first rows, in the quotes that they have, and what ends the first.
+
+    Args:
+        text: The rows.
+        delimiter: What separates fields.
+        most: How many rows are enough.
+    """
     field = re.compile(rf'("(?:[^"]|"")*"|[^"\r\n{delimiter}]*)({re.escape(delimiter)}|\r?\n|\Z)')
     rows: list[_Row] = []
     row, newline, at = _Row(), "\n", 0
-    while at < len(text) or row:
+    while (at < len(text) or row) and len(rows) < most:
         match = field.match(text, at)
         if match is None:
             break
@@ -73,8 +81,9 @@ def _fields(text: str, delimiter: str) -> tuple[list[_Row], str]:
             newline = newline if rows else match[2] or "\n"
             rows.append(row)
             row = _Row()
-    # What is left is a field that is cut, or no field at all: one short row, which is noticed.
-    return ([*rows, [*row, text[at:]]] if at < len(text) else rows), newline
+    # What is left then is a field that is cut, or none at all: one short row, which is noticed.
+    is_rest = at < len(text) and len(rows) < most
+    return ([*rows, [*row, text[at:]]] if is_rest else rows), newline
 
 
 def _column(name: str, fields: Iterable[str], delimiter: str) -> Column | None:
