@@ -39,8 +39,8 @@ _INTEGER = re.compile(r"-?[1-9][0-9]*|0")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.([0-9]{1,15})")
 # What Python's repr, and so pandas' to_csv, makes of finite floats; that it does is checked later.
 _FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:e[+-][0-9]{2,3})?|e[+-][0-9]{2,3})|inf)")
-# So small or so large that `repr` would write an exponent.
-_PLAIN = re.compile(r"-?(?:0\.0000[0-9]*[1-9][0-9]*|[1-9][0-9]{16,}\.0)")
+# So small that `repr` would write an exponent.
+_PLAIN = re.compile(r"-?0\.0000[0-9]*[1-9][0-9]*")
 # pandas may take a column's larger integers, in a chunk without anything else, for text.
 _SHORT_INTEGER = re.compile(r"-?[1-9][0-9]{0,14}|0")
 _BOOLEANS = {"True", "False"}

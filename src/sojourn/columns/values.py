@@ -35,9 +35,17 @@ def held_numbers(column: Column, array: pa.Array, *, is_first: bool) -> pa.Array
         return _scaled(array, column.decimals)
     if pc.any(pc.is_nan(array)).as_py():
         return None
+    # Before 3.0, pandas takes what is too long for an integer up to its point for text.
+    if column.kind == "plain" and not _are_short(array):
+        return None
     if column.kind == "number" and not _is_number(numbers_of(array), missing_of(array), is_first):
         return None
     return array
+
+
+def _are_short(array: pa.DoubleArray) -> bool:
+    sizes = np.abs(pc.fill_null(array, 0.0).to_numpy())
+    return not (np.isfinite(sizes) & (sizes >= _LONG_WHOLES[1])).any()
 
 
 def _is_number(
