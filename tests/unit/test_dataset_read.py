@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 import sojourn
@@ -148,13 +149,38 @@ def test_of_a_parquet_file_only_what_is_asked_for_is_fetched(
     for library in ("pandas", "arrow"):
         whole, part = FaultyStore(memory), FaultyStore(memory)
         _open(whole).read("wide.parquet")
-        table = _open(part).read("wide.parquet", library, **arguments)  # type: ignore[arg-type]
+        table = _open(part).read("wide.parquet", library, **arguments)
         expected = pd.read_parquet(path, **arguments)
         found = table if library == "pandas" else table.to_pandas()
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
         assert len(part.calls) < len(whole.calls) * 0.6
     frame = _open(memory).read("wide.parquet", "polars", columns=["c7"])
     assert frame.shape == (4_000, 1)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "y"]}),
+        pd.DataFrame({"a": [1, 2, 3]}, index=["x", "y", "z"]),
+        pd.DataFrame({"a": [1, 2, 3]}, index=pd.Index([1, 3, 5], name="key")),
+        pd.DataFrame({"a": []}),
+        pd.DataFrame({f"c{at}": range(200_000) for at in range(9)}),
+    ],
+    ids=["plain", "index", "named index", "empty", "large"],
+)
+def test_the_rows_and_columns_of_parquet_are_in_the_manifest(
+    tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    frame.to_parquet(tmp_path / "a.parquet", compression=None)
+    pyarrow.parquet.write_table(pa.table({"a": [[1], [2, 3]]}), tmp_path / "b.PQ")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing of the kind PAR1")
+    store = open_memory()
+    push_folder(tmp_path, store, message="", now=datetime.now(UTC), progress=NoProgress())
+    first, second, broken = load_manifest(store).files
+    assert (first.rows, first.columns) == pd.read_parquet(tmp_path / "a.parquet").shape
+    assert (second.rows, second.columns) == (2, 1)
+    assert (broken.rows, broken.columns) == (None, None)
 
 
 def test_damage_is_noticed_in_a_parquet_file_that_is_read_in_part(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 
 from sojourn.dataset.archives import ArchiveShelf
 from sojourn.dataset.contents import Ahead, Contents
-from sojourn.dataset.formats import check_library, parse_table, reads_in_part
+from sojourn.dataset.formats import check_library, kind_of, parse_table, reads_in_part
 from sojourn.dataset.frames import check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
@@ -186,7 +186,9 @@ class Dataset:
         """
         if as_ == "pandas" and not self._archives.find(name, self._files):
             member = self.member(name)
-            if self._contents.reads_as_columns(member, arguments):
+            # A link may be named after another kind of table.
+            is_kind = kind_of(name) in (None, kind_of(member.path))
+            if is_kind and self._contents.reads_as_columns(member, arguments):
                 check_library(as_)
                 return self._contents.table(member)
         if reads_in_part(name, as_, arguments):

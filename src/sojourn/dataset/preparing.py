@@ -9,8 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sojourn.dataset.counting import counter_of
 from sojourn.dataset.manifest import DIGEST_PREFIX
-from sojourn.dataset.tables import Shape, TableCounter, delimiter_of, parser_of
+from sojourn.dataset.tables import Shape, parser_of
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
@@ -56,9 +57,8 @@ def prepare(entry: Entry, source: Source, *, as_tables: bool) -> Prepared:
     if parsed is not None:
         shape = Shape(rows=parsed.rows, columns=len(parsed.columns))
         return Prepared(entry=entry, digest=digest, data=data, parsed=parsed, shape=shape)
-    delimiter = delimiter_of(entry.path)
-    if delimiter is None:
+    counter = counter_of(entry.path)
+    if counter is None:
         return Prepared(entry=entry, digest=digest, data=data)
-    counter = TableCounter(delimiter)
     counter.update(data)
     return Prepared(entry=entry, digest=digest, data=data, shape=counter.finish())
