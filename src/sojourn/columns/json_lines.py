@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SAMPLE_BYTES = 1 << 15
+# Going through more, line by line, would hold up packing.
+_MOST_BYTES = 1 << 18
 _SAMPLE_LINES = 24
 _ARROW_TYPES = {
     "integer": pa.int64(),
@@ -80,19 +82,19 @@ def parse_json_lines(
         return None
     parsed = _parse(data, sampled)
     if parsed is None:
-        # What the sample shows is not so all the way down; this is slow, and rare.
+        # What the sample shows is not so further down; this is slow, and rare.
         whole = _find_layout(data, is_sample=False)
         parsed = _parse(data, whole) if whole is not None and whole != sampled else None
     return parsed
 
 
 def _find_layout(data: bytes, *, is_sample: bool) -> Layout | None:
-    """Return how lines are written, by the first of them or by all; None if in no known way."""
+    """Return how lines are written, by the first of them or the first 256 KiB; None if unknown."""
     newline = "\r\n" if data[: data.find(b"\n")].endswith(b"\r") else "\n"
-    cut = data[:_SAMPLE_BYTES] if is_sample else data
+    cut = data[: _SAMPLE_BYTES if is_sample else _MOST_BYTES]
     lines = cut.split(newline.encode(), _SAMPLE_LINES if is_sample else -1)
     # The last one may be cut, is the rest where there are more, or is nothing.
-    is_whole = cut == data and not (is_sample and len(lines) > _SAMPLE_LINES)
+    is_whole = len(cut) == len(data) and not (is_sample and len(lines) > _SAMPLE_LINES)
     lines = lines[:-1] if not lines[-1] or (len(lines) > 1 and not is_whole) else lines
     try:
         rows = [_pairs(line) for line in lines]
