@@ -82,7 +82,7 @@ def test_a_newer_schema_ends_with_6_and_says_to_upgrade(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = store / "sojourn.json"
-    manifest.write_text(manifest.read_text().replace("manifest/2", "manifest/3"))
+    manifest.write_text(manifest.read_text().replace("manifest/2", "manifest/4"))
     assert _pull(store, tmp_path / "out") == 6
     assert "pip install --upgrade sojourn" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,8 +1,10 @@
 """What is taken comes back to the byte and reads as pandas reads it; the rest is refused."""
 
+import csv
 import io
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,10 @@ from sojourn.columns import Parsed, format_layout, format_rows, parse, parse_lay
 from sojourn.columns.layout import MAX_SCALED, NEGATIVE_ZERO
 
 
-def _read_by_pandas(data: bytes, delimiter: str) -> pd.DataFrame:
+def _read_by_pandas(data: bytes, delimiter: str, encoding: str = "utf-8") -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        return pd.read_csv(io.BytesIO(data), sep=delimiter)
+        return pd.read_csv(io.BytesIO(data), sep=delimiter, encoding=encoding)
 
 
 def _check(data: bytes, parsed: Parsed) -> None:
@@ -26,7 +28,7 @@ def _check(data: bytes, parsed: Parsed) -> None:
     assert format_rows(parsed.layout, columns, header=True, final_newline=ends) == data
     assert parse_layout(format_layout(parsed.layout)) == parsed.layout
     ours = to_pandas(parsed.layout, columns)
-    theirs = _read_by_pandas(data, parsed.layout.delimiter)
+    theirs = _read_by_pandas(data, parsed.layout.delimiter, parsed.layout.style.encoding)
     assert list(ours.dtypes) == list(theirs.dtypes)
     pd.testing.assert_frame_equal(
         ours, theirs, check_exact=True, check_column_type=True, check_index_type=True
@@ -71,6 +73,35 @@ def _kinds(parsed: Parsed) -> list[tuple[str, int]]:
         (b"a\n2024-05-01 00:00:00\n", [("text", 0)]),
         (b"a\nTrue\nmaybe\n", [("text", 0)]),
         ("이름,값\n가,1\n나 다,2\n".encode(), [("text", 0), ("integer", 0)]),
+        ("이름,값\n가,1\n나 다,2\n".encode("cp949"), [("text", 0), ("integer", 0)]),
+        ("이름,값\n똠,1\n펲,2\n".encode("cp949"), [("text", 0), ("integer", 0)]),
+        (b"\xef\xbb\xbfa,b\n1,x\n", [("integer", 0), ("text", 0)]),
+        (b'\xef\xbb\xbf"a,b",b\n1,"x"\n', [("integer", 0), ("text", 0)]),
+        (b"a\n1\n1.5\n", [("number", 0)]),
+        (b"a\n-3\n0\n2.5\n1e-07\n1e+22\n", [("number", 0)]),
+        (b"a,b\n1,1\n,2.5\n", [("integer", 0), ("number", 0)]),
+        (b"a\ninf\n-inf\n", [("float", 0)]),
+        (b"a\n0.00001\n123.5\n-0.0\n", [("plain", 0)]),
+        (b"a,b\nNA,1\n2,1\n", [("integer", 0), ("integer", 0)]),
+        (b"a,b\nNaN,-nan\n2.5,1.25\n", [("decimal", 1), ("decimal", 2)]),
+        (b"a,b\n1e-05,3\nnull,2\n2.0,None\n", [("float", 0), ("integer", 0)]),
+        (b"a\nNA\n", [("integer", 0)]),
+        (b"a\nnan\n", [("integer", 0)]),
+        (b"a\n1.#IND\n2\n", [("integer", 0)]),
+        (b'a,b\n"",1\n"x",\n,1\n', [("text", 0), ("integer", 0)]),
+        (b",a\n0,x\n1,y\n", [("integer", 0), ("text", 0)]),
+        (b"a,\n1,2\n", [("integer", 0), ("integer", 0)]),
+        (b'a\n"x"\n', [("text", 0)]),
+        (b'a\n"1"\n"-2"\n', [("integer", 0)]),
+        (b'"a"\n1\n', [("integer", 0)]),
+        (b'"a b","b"\n"1","x"\n"","y"\n', [("integer", 0), ("text", 0)]),
+        (b'"a","b"\n1.5,"x"\n"",""\n', [("decimal", 1), ("text", 0)]),
+        (b'"","a","b"\n"1",1.5,"x,y"\n"2",NA,NA\n', [("integer", 0), ("decimal", 1), ("text", 0)]),
+        (b'a,b\n1,"x,y"\n2,z\n', [("integer", 0), ("text", 0)]),
+        (b'a,b\n"x\n\ny",1\nz,2\n', [("text", 0), ("integer", 0)]),
+        (b'a,b\n"""x""",1\n" z",2\n', [("text", 0), ("integer", 0)]),
+        (b'"a","b"\n"True","NA"\n"False","x"\n', [("boolean", 0), ("text", 0)]),
+        (b'"a","b"\n" x",NA\n" y","NA"\n"z","zz"\n', [("text", 0), ("text", 0)]),
         (b"Unnamed: 0,nan,1\n0,1,2\n", [("integer", 0)] * 3),
     ],
 )
@@ -93,8 +124,28 @@ def test_delimiters(delimiter: str) -> None:
         b"a",
         b"a\n",
         b"a,b\n",
-        b'a\n"x"\n',
-        b'"a"\n1\n',
+        b'a""b,c\n1,2\n',
+        b'a\n"x\n',
+        b'a\n"x"y\n',
+        b'a\n"x"\ny\n',
+        b'a\n"1"\n2\n',
+        b'a\n"007"\n',
+        b'a\n""\nx\n',
+        b'a,b\n"x",NA\n"y",\n',
+        b'"a\nb"\n1\n',
+        b'"a",b\n"x",1\n',
+        b"\xef\xbb\xbf\xef\xbb\xbfa\nx\n",
+        b"\xef\xbb\xbf\nx\n",
+        b",Unnamed: 0\n1,2\n",
+        b"a\n-0\n2.5\n",
+        b"a\n100000000000000000000.0\n1.25\n",
+        b"a\n100000000000000000000.0\n0.00001\n",
+        b"a\n1000000000000000\n2.5\n",
+        b"a\nNA\n\n1\n",
+        b"a,b\nNA,1\n,1\n2,1\n",
+        b"a,b\nNA,1\nNaN,1\n2,1\n",
+        b"a\ninfinity\n",
+        b"a\n+inf\n",
         b"a\rb\r",
         b"a\nx\ry\n",
         b"a\r\n1\n",
@@ -102,7 +153,6 @@ def test_delimiters(delimiter: str) -> None:
         b"a\nx\0\n",
         b"a\n\xff\n",
         b"\xff\n1\n",
-        b"\xef\xbb\xbfa\n1\n",
         b"a\n\n1\n",
         b"a\n1\n\n",
         b"\na\n1\n",
@@ -111,7 +161,6 @@ def test_delimiters(delimiter: str) -> None:
         b"a,b\n1,2,3\n",
         b"a,b\n1,2\n1\n",
         b"a,b\n1,2,\n",
-        b"a,\n1,2\n",
         b"a,a\n1,2\n",
         b" a,b\n1,2\n",
         b"a\n01\n",
@@ -125,18 +174,13 @@ def test_delimiters(delimiter: str) -> None:
         b"a\n01.5\n",
         b"a\n.5\n",
         b"a\n5.\n",
-        b"a\n1\n1.5\n",
         b"a\n1e5\n",
         b"a\n0.12345678901234567890\n",
-        b"a\ninf\n",
-        b"a\nnan\n",
-        b"a,b\nNA,1\n2,1\n",
         b"a\ntrue\nFalse\n",
         b"a,b\nTrue,1\n,1\n",
         b"a,b\nTrue,1\nNA,1\n",
         b"a\n1_000\n",
         b"a\n0x1F\n",
-        b"a\n1.#IND\n",
     ],
 )
 def test_what_is_refused(data: bytes) -> None:
@@ -279,7 +323,50 @@ def _tables(draw: st.DrawFn) -> tuple[bytes, str]:
     return text.encode("utf-8", errors="surrogatepass"), delimiter
 
 
-@given(_tables())
+_DRESSES = ("minimal", "minimal", "all", "text", "text", "never")
+_SPELLINGS = ("", "", "NA", "NaN", "null", "None", "nan", '""', "#N/A")
+
+
+@st.composite
+def _dressed_column(draw: st.DrawFn, rows: int, dress: str, delimiter: str) -> list[str]:
+    """Return the fields of a column, with their quotes."""
+    values = draw(_column(rows))
+    is_text = any(value.strip("-.0123456789") != "" for value in values)
+    if draw(st.booleans()):
+        special = st.sampled_from([delimiter, '"', "\n", "\r\n", 'a"b', "", " ", '""', "x,y"])
+        values = [value + draw(special) if draw(st.booleans()) else value for value in values]
+    missing = draw(st.sampled_from(_SPELLINGS))
+    fields = []
+    for value in values:
+        needs = any(letter in value for letter in (delimiter, '"', "\n", "\r"))
+        quoted = dress == "all" or (dress == "text" and is_text) or (dress != "never" and needs)
+        field = '"' + value.replace('"', '""') + '"' if quoted else value
+        fields.append(missing if draw(st.integers(0, 4)) == 0 else field)
+    return fields
+
+
+@st.composite
+def _dressed_tables(draw: st.DrawFn) -> tuple[bytes, str]:
+    """Draw tables in quotes, with words for what is missing, marks and encodings."""
+    names = draw(_names | st.just(["", "a"]) | st.just(["a,b", 'c"d']))
+    rows, dress = draw(st.integers(0, 6)), draw(st.sampled_from(_DRESSES))
+    delimiter = draw(st.sampled_from([",", ",", "\t", ";", "|"]))
+    columns = [draw(_dressed_column(rows, dress, delimiter)) for _ in names]
+    if dress != "never":
+        names = [
+            '"' + name.replace('"', '""') + '"'
+            if dress != "minimal" or any(letter in name for letter in (delimiter, '"'))
+            else name
+            for name in names
+        ]
+    newline = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    text = newline.join(delimiter.join(line) for line in (names, *zip(*columns, strict=True)))
+    text += draw(st.sampled_from(["", newline, newline]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "cp949"]))
+    return text.encode(encoding, errors="replace"), delimiter
+
+
+@given(_tables() | _dressed_tables())
 @example((b"a,b\n-0.0,1\n,2", ","))
 @example((b"a|b\r\nx|NA\r\n", "|"))
 def test_any_table_is_refused_or_comes_back_and_reads_as_pandas_reads_it(
@@ -296,3 +383,68 @@ def test_any_bytes_are_refused_or_come_back(data: bytes) -> None:
     parsed = parse(data, delimiter=",")
     if parsed is not None:
         _check(data, parsed)
+
+
+_FRAMES = st.fixed_dictionaries(
+    {},
+    optional={
+        "whole": st.lists(st.integers(-(2**62), 2**62), min_size=4, max_size=4),
+        "some": st.lists(st.none() | st.integers(-9, 9), min_size=4, max_size=4),
+        "float": st.lists(st.floats(allow_nan=True), min_size=4, max_size=4),
+        "text": st.lists(
+            st.text('ab가,"\n 1', min_size=1, max_size=5) | st.none(), min_size=4, max_size=4
+        ),
+        "bool": st.lists(st.booleans(), min_size=4, max_size=4),
+    },
+).filter(bool)
+
+
+@given(
+    values=_FRAMES,
+    index=st.booleans(),
+    na_rep=st.sampled_from(["", "NA", "NaN", "null"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp949"]),
+    rows=st.integers(0, 4),
+)
+def test_any_frame_that_pandas_writes_is_refused_or_comes_back(
+    *,
+    values: dict[str, list[Any]],
+    index: bool,
+    na_rep: str,
+    quoting: Any,
+    newline: str,
+    encoding: str,
+    rows: int,
+) -> None:
+    frame = pd.DataFrame(values).iloc[:rows]
+    text = frame.to_csv(index=index, na_rep=na_rep, quoting=quoting, lineterminator=newline)
+    data = text.encode(encoding)
+    parsed = parse(data, delimiter=",")
+    if parsed is not None:
+        _check(data, parsed)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("na_rep", ["", "NA"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("index", [True, False])
+def test_what_pandas_writes_is_taken(
+    quoting: Any,
+    na_rep: str,
+    encoding: str,
+    index: bool,  # noqa: FBT001
+) -> None:
+    frame = pd.DataFrame(
+        {
+            "number": [1, 2, -3] * 20,
+            "gaps": [1, None, 2.0] * 20,
+            "level": [1.5, None, 0.1 + 0.2] * 20,
+            "이름": ["가, 나", 'say "x"', "a\nb"] * 20,
+            "word": ["x", "y", "z"] * 20,
+            "yes": [True, False, True] * 20,
+        }
+    )
+    data = frame.to_csv(index=index, na_rep=na_rep, quoting=quoting).encode(encoding)
+    _taken(data)

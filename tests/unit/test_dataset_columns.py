@@ -1,6 +1,8 @@
 """Tables that shards hold as columns: their way there and back, in part and in danger."""
 
+import csv
 import io
+import json
 import os
 import random
 import tempfile
@@ -20,7 +22,7 @@ from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
 from sojourn.dataset.verifying import verify_store
-from sojourn.errors import IntegrityError, SojournError, StoreError
+from sojourn.errors import IntegrityError, SojournError, StoreError, UsageError
 from sojourn.progress import NoProgress
 from sojourn.stores.base import Body, Store
 from sojourn.stores.objects import ObjectStore, open_memory
@@ -135,6 +137,93 @@ def test_a_large_table_is_kept_as_columns_if_all_of_it_can_be(
     pd.testing.assert_frame_equal(table, pd.read_csv(folder / "large.csv"), check_exact=True)
 
 
+def _frame(rows: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "n": range(rows),
+            "level": [1.5, None, 0.1 + 0.2, 1e-07] * (rows // 4),
+            "이름": ["가, 나", 'say "x"/', "a\nb", "plain"] * (rows // 4),
+            "open": [True, False] * (rows // 2),
+        }
+    )
+
+
+def _written(rows: int) -> dict[str, bytes]:
+    frame = _frame(rows)
+    return {
+        "all.csv": frame.to_csv(index=False, quoting=csv.QUOTE_ALL).encode(),
+        "index.csv": frame.to_csv(na_rep="NaN").encode("utf-8-sig"),
+        "lines.jsonl": frame.to_json(orient="records", lines=True).encode(),
+        "spaced.ndjson": b"".join(
+            json.dumps({"at": "2024-01-01", "n": n, "x": n / 7}).encode() + b"\n"
+            for n in range(rows)
+        ),
+        "text.tsv": frame.to_csv(
+            index=False, sep="\t", quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n"
+        ).encode(),
+    }
+
+
+@pytest.mark.parametrize("rows", [2_000, 120_000], ids=["small", "large"])
+def test_tables_of_every_writing_are_kept_as_columns_and_come_back(
+    tmp_path: Path, rows: int
+) -> None:
+    files = _written(rows)
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), store, Sizes())
+    assert [member.path for member in manifest.files if member.table] == sorted(files)
+    assert {member.rows for member in manifest.files} == {rows}
+    assert [member.columns for member in manifest.files] == [4, 5, 4, 3, 4]
+    assert b'"schema": "sojourn.manifest/3"' in store.get(MANIFEST_KEY)
+    Dataset(manifest, store).extract(tmp_path / "back")
+    assert _tree(tmp_path / "back") == files
+    dataset = Dataset(load_manifest(store), store)
+    for name, data in files.items():
+        theirs = (
+            pd.read_json(io.BytesIO(data), lines=True)
+            if "json" in name
+            else pd.read_csv(io.BytesIO(data), sep="\t" if "tsv" in name else ",")
+        )
+        pd.testing.assert_frame_equal(dataset.read(name), theirs, check_exact=True)
+
+
+def test_a_table_in_korean_is_read_with_its_encoding_and_not_without(tmp_path: Path) -> None:
+    data = _frame(2_000).to_csv(index=False).encode("cp949")
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", {"a.csv": data}), store)
+    assert manifest.files[0].table is not None
+    dataset = Dataset(manifest, store)
+    assert dataset.read_bytes("a.csv") == data
+    theirs = pd.read_csv(io.BytesIO(data), encoding="cp949")
+    for encoding in ("cp949", "CP949", "euc-kr"):
+        table = dataset.read("a.csv", encoding=encoding)
+        pd.testing.assert_frame_equal(table, theirs, check_exact=True)
+    with pytest.raises(UsageError, match="cannot be read") as raised:
+        dataset.read("a.csv")
+    assert 'encoding="cp949"' in raised.value.remedy
+
+
+def test_a_line_end_in_quotes_ends_no_block_of_a_large_table(tmp_path: Path) -> None:
+    line = 'x,"' + "a\n" * 40 + 'b",1\n'
+    files = {"a.csv": ("s,t,n\n" + line * (LARGE // len(line))).encode()}
+    store = open_memory()
+    manifest = _push(_fill(tmp_path / "data", files), store, Sizes())
+    table = manifest.files[0].table
+    assert table is not None
+    assert len(table.parts) > 1
+    assert manifest.files[0].rows == LARGE // len(line)
+    assert _read(store) == files
+
+
+def test_what_older_readers_know_is_written_for_them(
+    windows: dict[str, bytes], tmp_path: Path
+) -> None:
+    store = open_memory()
+    _push(_fill(tmp_path / "data", windows), store)
+    assert b'"schema": "sojourn.manifest/2"' in store.get(MANIFEST_KEY)
+    assert b'"style"' not in store.get(MANIFEST_KEY)
+
+
 def test_a_folder_that_has_segments_of_its_own_is_sent_as_bytes(tmp_path: Path) -> None:
     files = {f"{SEGMENTS_FOLDER}/a.csv": _window(0), "b.csv": _window(1)}
     store = open_memory()
@@ -186,8 +275,19 @@ def test_one_changed_table_sends_few_shards(tmp_path: Path) -> None:
 
 _tables = st.builds(_window, st.integers(0, 50), st.integers(1, 120))
 _files = st.dictionaries(
-    st.sampled_from([f"{folder}{name}.csv" for folder in ("", "a/", "b/c/") for name in "pqrs"]),
-    st.one_of(_tables, st.binary(max_size=200), st.just(_window(0, 300).replace(b",", b";"))),
+    st.sampled_from(
+        [
+            f"{folder}{name}"
+            for folder in ("", "a/", "b/c/")
+            for name in ("p.csv", "q.csv", "r.csv", "s.jsonl")
+        ]
+    ),
+    st.one_of(
+        _tables,
+        st.binary(max_size=200),
+        st.just(_window(0, 300).replace(b",", b";")),
+        st.sampled_from(sorted(_written(800).values())),
+    ),
     min_size=1,
 )
 

@@ -127,7 +127,7 @@ def test_one_without_a_digest_is_read_if_it_is_of_the_first_schema_only() -> Non
 
 def test_a_newer_schema_says_to_upgrade() -> None:
     with pytest.raises(IntegrityError, match=r"sojourn.manifest/3.*pip install --upgrade"):
-        _parse({"schema": "sojourn.manifest/3"})
+        _parse({"schema": "sojourn.manifest/4"})
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 import sojourn
@@ -118,6 +120,80 @@ def test_other_kinds_of_tables_are_read(dataset: Dataset) -> None:
     assert dataset.read("lines.jsonl")["a"].tolist() == [1, 2]
     assert dataset.read("table.parquet")["a"].tolist() == [1, 2, 3]
     assert dataset.read("table.parquet", columns=[]).shape[1] == 0
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> tuple[Path, ObjectStore]:
+    """A Parquet file of 20 columns in 4 groups of rows, over some 20 frames."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"c{at}": rng.random(4_000) for at in range(20)})
+    frame["row"] = range(4_000)
+    path = tmp_path / "wide" / "wide.parquet"
+    path.parent.mkdir()
+    frame.to_parquet(path, row_group_size=1_000)
+    store = open_memory()
+    sizes = Sizes(frame_bytes=32_000)
+    push_folder(
+        path.parent, store, message="", now=datetime.now(UTC), progress=NoProgress(), sizes=sizes
+    )
+    return path, store
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"columns": ["c7"]}, {"filters": [("row", ">=", 3_000)]}, {"columns": []}]
+)
+def test_of_a_parquet_file_only_what_is_asked_for_is_fetched(
+    wide: tuple[Path, ObjectStore], arguments: dict[str, Any]
+) -> None:
+    path, memory = wide
+    for library in ("pandas", "arrow"):
+        whole, part = FaultyStore(memory), FaultyStore(memory)
+        _open(whole).read("wide.parquet")
+        table = _open(part).read("wide.parquet", library, **arguments)
+        expected = pd.read_parquet(path, **arguments)
+        found = table if library == "pandas" else table.to_pandas()
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        assert len(part.calls) < len(whole.calls) * 0.6
+    frame = _open(memory).read("wide.parquet", "polars", columns=["c7"])
+    assert frame.shape == (4_000, 1)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "y"]}),
+        pd.DataFrame({"a": [1, 2, 3]}, index=["x", "y", "z"]),
+        pd.DataFrame({"a": [1, 2, 3]}, index=pd.Index([1, 3, 5], name="key")),
+        pd.DataFrame({"a": []}),
+        pd.DataFrame({f"c{at}": range(200_000) for at in range(9)}),
+    ],
+    ids=["plain", "index", "named index", "empty", "large"],
+)
+def test_the_rows_and_columns_of_parquet_are_in_the_manifest(
+    tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    frame.to_parquet(tmp_path / "a.parquet", compression=None)
+    pyarrow.parquet.write_table(pa.table({"a": [[1], [2, 3]]}), tmp_path / "b.PQ")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing of the kind PAR1")
+    store = open_memory()
+    push_folder(tmp_path, store, message="", now=datetime.now(UTC), progress=NoProgress())
+    first, second, broken = load_manifest(store).files
+    assert (first.rows, first.columns) == pd.read_parquet(tmp_path / "a.parquet").shape
+    assert (second.rows, second.columns) == (2, 1)
+    assert (broken.rows, broken.columns) == (None, None)
+
+
+def test_damage_is_noticed_in_a_parquet_file_that_is_read_in_part(
+    wide: tuple[Path, ObjectStore],
+) -> None:
+    _, memory = wide
+    (shard,) = load_manifest(memory).shards
+    data = bytearray(memory.get(shard.key))
+    for at in range(0, len(data) - 100_000, 500):
+        data[at] ^= 1
+    memory.put(shard.key, bytes(data))
+    with pytest.raises(IntegrityError):
+        _open(memory).read("wide.parquet", columns=["c7"])
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.tsv", "lines.jsonl", "table.parquet"])

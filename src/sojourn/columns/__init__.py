@@ -25,27 +25,42 @@ imported when one of its tables is asked for.
 """
 
 from sojourn.columns.batches import format_tables
-from sojourn.columns.formatting import format_rows, join_row_texts, row_texts
-from sojourn.columns.layout import Column, Layout, format_layout, parse_layout
-from sojourn.columns.parsing import Parsed, parse
+from sojourn.columns.formatting import format_header, format_rows, join_row_texts, row_texts
+from sojourn.columns.json_lines import parse_json_lines
+from sojourn.columns.layout import (
+    PLAIN,
+    Column,
+    Layout,
+    Style,
+    format_layout,
+    is_first_form,
+    parse_layout,
+)
+from sojourn.columns.parsing import Parsed, Parser, parse
 from sojourn.columns.placing import Placement, format_placement, parse_placement
 from sojourn.columns.reading import to_arrow, to_pandas
 from sojourn.columns.segments import Segment, SegmentWriter, load_segment
 
 __all__ = [
+    "PLAIN",
     "Column",
     "Layout",
     "Parsed",
+    "Parser",
     "Placement",
     "Segment",
     "SegmentWriter",
+    "Style",
+    "format_header",
     "format_layout",
     "format_placement",
     "format_rows",
     "format_tables",
+    "is_first_form",
     "join_row_texts",
     "load_segment",
     "parse",
+    "parse_json_lines",
     "parse_layout",
     "parse_placement",
     "row_texts",

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 Words: TypeAlias = "NDArray[np.uint32]"
 
 WORD_LETTERS = 4
-# A digit that is left out while it and all before it are zeros, and one that never is.
-_OPTIONAL, _ALWAYS = "o", "d"
+# A digit that is left out while it and all before it are zeros, one that never is, and a sign:
+# control characters, which stand behind no value.
+_OPTIONAL, _ALWAYS, _SIGN = b"\1\2\3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +46,32 @@ class Word:
 
 
 @lru_cache(maxsize=256)
-def number_words(*, digits: int, decimals: int, after: str) -> tuple[Word, ...]:
+def number_words(*, digits: int, decimals: int, after: str, missing: str = "") -> tuple[Word, ...]:
     """Return the words of a column of numbers.
 
     Args:
         digits: How many digits the largest magnitude has, scaled by 10^decimals.
         decimals: How many of them stand behind the point; there is none if 0.
         after: What follows each value.
+        missing: What stands for a value that is missing.
     """
     optional = max(digits - decimals - 1, 0)
-    point = "." if decimals else ""
-    form = "-" + _OPTIONAL * optional + _ALWAYS + point + _ALWAYS * decimals + after
-    form += "\0" * (-len(form) % WORD_LETTERS)
-    parts = [form[at : at + WORD_LETTERS] for at in range(0, len(form), WORD_LETTERS)]
-    return tuple(_word(part) for part in parts)
+    point = b"." if decimals else b""
+    form = bytes([_SIGN, *[_OPTIONAL] * optional, _ALWAYS]) + point + bytes([_ALWAYS] * decimals)
+    cells = [form + after.encode(), (missing + after).encode()]
+    width = -(-max(map(len, cells)) // WORD_LETTERS) * WORD_LETTERS
+    form, empty = (cell.ljust(width, b"\0") for cell in cells)
+    starts = range(0, width, WORD_LETTERS)
+    return tuple(
+        _word(form[at : at + WORD_LETTERS], empty[at : at + WORD_LETTERS]) for at in starts
+    )
 
 
 @lru_cache(maxsize=64)
-def boolean_words(after: str) -> Words:
-    """Return the words of False, then those of True; shape (2, words)."""
-    cells = [f"{value}{after}".encode() for value in (False, True)]
+def boolean_words(after: str, *, is_json: bool = False) -> Words:
+    """Return the words of False, then those of True, as Python or JSON; shape (2, words)."""
+    values = ("false", "true") if is_json else ("False", "True")
+    cells = [f"{value}{after}".encode() for value in values]
     width = -(-max(map(len, cells)) // WORD_LETTERS) * WORD_LETTERS
     return np.frombuffer(b"".join(cell.ljust(width, b"\0") for cell in cells), np.uint32).reshape(
         2, -1
@@ -91,6 +98,11 @@ def fill_numbers(
     rest = magnitudes
     for at in range(len(words) - 1, -1, -1):
         word = words[at]
+        if len(word.table) == 1:
+            out[:, at] = word.table[0]
+            if missing is not None:
+                out[missing, at] = word.empty
+            continue
         if at:
             above = rest // rest.dtype.type(word.span) if word.span > 1 else rest
             index = (rest - above * rest.dtype.type(word.span)).astype(np.intp)
@@ -112,12 +124,11 @@ def fill_booleans(out: Words, values: NDArray[np.bool_], words: Words) -> None:
         out[:, at] = words[:, at].take(values.view(np.uint8), mode="wrap")
 
 
-def _word(part: str) -> Word:
+def _word(part: bytes, empty: bytes) -> Word:
     span = 10 ** (part.count(_OPTIONAL) + part.count(_ALWAYS))
-    signed = part[0] == "-"
+    signed = part[0] == _SIGN
     has_states = signed or _OPTIONAL in part
     table = np.zeros((2, span, WORD_LETTERS), np.uint8)
-    empty = np.zeros(WORD_LETTERS, np.uint8)
     # Whether a digit that is not zero stands further left.
     led = np.zeros((2, span), np.bool_)
     led[1] = not signed
@@ -128,15 +139,14 @@ def _word(part: str) -> Word:
             digit = np.arange(span) // place % 10
             led |= (digit > 0) | (letter == _ALWAYS)
             table[:, :, at] = np.where(led, ord("0") + digit, 0)
-        elif letter == "-":
-            table[1, :, at] = ord(letter)
+        elif letter == _SIGN:
+            table[1, :, at] = ord("-")
         else:
-            table[:, :, at] = ord(letter)
-            empty[at] = 0 if letter == "." else ord(letter)
+            table[:, :, at] = letter
     words = table.view(np.uint32).reshape(2, span)
     return Word(
         span=span,
         table=words.reshape(-1) if has_states else words[0],
         has_states=has_states,
-        empty=empty.view(np.uint32)[0],
+        empty=np.frombuffer(empty, np.uint32)[0],
     )

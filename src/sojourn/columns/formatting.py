@@ -14,6 +14,7 @@ less, and keeps other threads from running. `bench/columns.py` measures the whol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,10 +32,18 @@ from sojourn.columns.cells import (
     fill_numbers,
     number_words,
 )
-from sojourn.columns.layout import NEGATIVE_ZERO
+from sojourn.columns.dressing import (
+    afters,
+    dressed,
+    encoded,
+    header_text,
+    row_start,
+    separator,
+)
+from sojourn.columns.layout import FLOATS, NEGATIVE_ZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +52,7 @@ if TYPE_CHECKING:
 # Cells that stay in a core's own cache between being written and being read.
 _BLOCK_BYTES = 1 << 20
 _MOST_IN_A_LANE = 255
-_ALONE = ("text", "float")
+_ALONE = ("text", *FLOATS)
 # Between these Arrow writes a float that is no whole number as Python does.
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e10
 
@@ -68,6 +77,11 @@ def format_rows(
     step = max(1, _BLOCK_BYTES // (WORD_LETTERS * width)) if width else rows
     blocks = ([run.text(at, min(step, rows - at)) for run in runs] for at in range(0, rows, step))
     return _join(layout, blocks, header=header, final_newline=final_newline)
+
+
+def format_header(layout: Layout) -> bytes:
+    """Return what stands before the first row, its line ended."""
+    return encoded(header_text(layout).encode(), layout)
 
 
 def row_texts(layout: Layout, columns: Sequence[pa.Array]) -> tuple[pa.StringArray, ...]:
@@ -104,8 +118,8 @@ def join_row_texts(
     return _join(layout, iter([texts]), header=header, final_newline=final_newline)
 
 
-def float_texts(array: pa.DoubleArray) -> pa.StringArray:
-    """Return floats as Python's `repr` writes them; nothing for those that are missing."""
+def float_texts(array: pa.DoubleArray, column: Column) -> pa.StringArray:
+    """Return floats as Python's `repr` writes them, or as the column's kind says."""
     filled = pc.fill_null(array, 0.5)
     values = filled.to_numpy()
     texts = filled.cast(pa.string())
@@ -114,10 +128,20 @@ def float_texts(array: pa.DoubleArray) -> pa.StringArray:
         is_plain = (sizes >= _LEAST_PLAIN) & (sizes < _MOST_PLAIN)
         is_whole = is_plain & (values == np.trunc(values))
     if is_whole.any():
-        texts = _replaced(texts, is_whole, [f"{int(value)}.0" for value in values[is_whole]])
+        end = "" if column.kind == "number" else ".0"
+        texts = _replaced(texts, is_whole, [f"{int(value)}{end}" for value in values[is_whole]])
     if not is_plain.all():
-        texts = _replaced(texts, ~is_plain, list(map(repr, values[~is_plain].tolist())))
-    return pc.if_else(array.is_null(), "", texts) if array.null_count else texts
+        write = _write_by_kind(column)
+        texts = _replaced(texts, ~is_plain, list(map(write, values[~is_plain].tolist())))
+    return pc.if_else(array.is_null(), column.missing, texts) if array.null_count else texts
+
+
+def _write_by_kind(column: Column) -> Callable[[float], str]:
+    if column.kind == "plain":
+        return partial(np.format_float_positional, trim="0")
+    if column.kind == "number":
+        return lambda value: repr(value).removesuffix(".0")
+    return repr
 
 
 def _replaced(
@@ -141,14 +165,15 @@ def check_types(layout: Layout, columns: Sequence[pa.Array]) -> None:
     for column, array in zip(layout.columns, columns, strict=True):
         if array.type not in _TYPES[column.kind]:
             raise ValueError(f"{column.name!r} is {column.kind} and was given as {array.type}.")
-        if array.null_count and column.kind in ("text", "boolean"):
+        may_lack = column.quoted if column.kind == "text" else column.kind != "boolean"
+        if array.null_count and not may_lack:
             raise ValueError(f"{column.name!r} is {column.kind} and lacks values.")
 
 
 _TYPES = {
     "integer": (pa.int32(), pa.int64()),
     "decimal": (pa.int32(), pa.int64()),
-    "float": (pa.float64(),),
+    **dict.fromkeys(FLOATS, (pa.float64(),)),
     "text": (pa.string(),),
     "boolean": (pa.bool_(),),
 }
@@ -156,23 +181,26 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TextColumn:
-    column: pa.StringArray
+    layout: Layout
+    column: Column
+    array: pa.StringArray
     after: str
     width: int = 0
 
     def text(self, start: int, rows: int) -> pa.StringArray:
-        values = self.column.slice(start, rows)
+        values = dressed(self.array.slice(start, rows), self.column, self.layout)
         return pc.binary_join_element_wise(values, self.after, "") if self.after else values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FloatColumn:
-    column: pa.DoubleArray
+    column: Column
+    array: pa.DoubleArray
     after: str
     width: int = 0
 
     def text(self, start: int, rows: int) -> pa.StringArray:
-        values = float_texts(self.column.slice(start, rows))
+        values = float_texts(self.array.slice(start, rows), self.column)
         return pc.binary_join_element_wise(values, self.after, "") if self.after else values
 
 
@@ -234,26 +262,35 @@ def run_bounds(layout: Layout) -> Iterator[tuple[int, int]]:
 
 
 def _run(layout: Layout, arrays: Sequence[pa.Array], start: int) -> _Run:
-    columns = layout.columns[start : start + len(arrays)]
-    after = layout.newline if start + len(arrays) == len(layout.columns) else ""
+    stop = start + len(arrays)
+    columns = layout.columns[start:stop]
+    behind = afters(layout, start, stop)
+    if stop < len(layout.columns) and separator(layout):
+        behind[-1] = ""  # written between the runs
     if columns[0].kind == "text":
-        return _TextColumn(column=arrays[0], after=after)
-    if columns[0].kind == "float":
-        return _FloatColumn(column=arrays[0], after=after)
-    afters = [layout.delimiter] * (len(arrays) - 1) + [after]
-    words = tuple(map(_words, columns, arrays, afters))
+        return _TextColumn(layout=layout, column=columns[0], array=arrays[0], after=behind[0])
+    if columns[0].kind in FLOATS:
+        return _FloatColumn(column=columns[0], array=arrays[0], after=behind[0])
+    words = tuple(
+        _words(column, array, after, is_json=layout.is_json)
+        for column, array, after in zip(columns, arrays, behind, strict=True)
+    )
     width = sum(len(item) if isinstance(item, tuple) else item.shape[1] for item in words)
     return _NumericRun(columns=columns, arrays=tuple(arrays), words=words, width=width)
 
 
-def _words(column: Column, array: pa.Array, after: str) -> tuple[Word, ...] | Words:
+def _words(
+    column: Column, array: pa.Array, after: str, *, is_json: bool
+) -> tuple[Word, ...] | Words:
     if column.kind == "boolean":
-        return boolean_words(after)
+        return boolean_words(after, is_json=is_json)
     # Where a value is missing anything may stand: cells get wider by it, and the text does not.
     numbers = numbers_of(array)
     ends = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0,)
     digits = max(len(str(abs(end))) for end in ends)
-    return number_words(digits=digits, decimals=column.decimals, after=after)
+    return number_words(
+        digits=digits, decimals=column.decimals, after=after, missing=column.missing
+    )
 
 
 def _row_sums(counts: NDArray[Any]) -> NDArray[np.int32]:
@@ -276,15 +313,19 @@ def _join(
     header: bool,
     final_newline: bool,
 ) -> bytes:
-    names = layout.delimiter.join(column.name for column in layout.columns) + layout.newline
-    pieces: list[bytes | memoryview] = [names.encode() if header else b""]
-    pieces += [_letters(layout, block) for block in blocks]
+    start = row_start(layout)
+    between = separator(layout)
+    pieces: list[bytes | memoryview] = [(header_text(layout) if header else "").encode()]
+    pieces.append(start.encode())
+    pieces += [_letters(block, between) for block in blocks]
     text = b"".join(pieces)
-    return text if final_newline else text[: -len(layout.newline)]
+    # Each row has begun the next, and the last one had no next.
+    ends_bytes = len(start.encode()) + (0 if final_newline else len(layout.newline))
+    return encoded(text[: len(text) - ends_bytes] if ends_bytes else text, layout)
 
 
-def _letters(layout: Layout, texts: Sequence[pa.StringArray]) -> memoryview:
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, layout.delimiter)
+def _letters(texts: Sequence[pa.StringArray], between: str) -> memoryview:
+    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, between)
     _, offsets, letters = joined.buffers()
     if letters is None or len(joined) == 0:
         return memoryview(b"")

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from sojourn.columns.arrays import booleans_of, missing_of, numbers_of
 from sojourn.columns.formatting import check_columns
+from sojourn.columns.json_reading import json_to_pandas
 from sojourn.columns.kinds import MISSING_WORDS
-from sojourn.columns.layout import NEGATIVE_ZERO
+from sojourn.columns.layout import NEGATIVE_ZERO, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ _LONGEST_MISSING_WORD = max(map(len, MISSING_WORDS))
 def to_pandas(layout: Layout, *parts: Sequence[pa.Array]) -> Any:
     """Return what `pandas.read_csv(file, float_precision="round_trip")` makes of the text.
 
+    Of JSON lines that is what `pandas.read_json(file, lines=True)` makes.
+
     Args:
         layout: How the text looks.
         *parts: The columns of one block of rows after another; at least one block.
@@ -40,10 +43,12 @@ def to_pandas(layout: Layout, *parts: Sequence[pa.Array]) -> Any:
     import pandas as pd
 
     rows = _rows(layout, parts)
+    if layout.is_json:
+        return json_to_pandas(layout, parts)
     by_column = list(zip(*parts, strict=True))
     blocks = list(_number_blocks(layout, by_column, rows))
     # What pandas makes of names it makes of text: its dtype for strings, or, before 3.0, objects.
-    names = pd.Index([column.name for column in layout.columns])
+    names = pd.Index([column.name or unnamed(at) for at, column in enumerate(layout.columns)])
     for at, column in enumerate(layout.columns):
         if column.kind == "text":
             blocks.append((_text(by_column[at], names.dtype), np.array([at])))
@@ -163,7 +168,8 @@ def _text(arrays: Sequence[pa.Array], dtype: Any) -> Any:
 
 def _without_missing_words(array: pa.StringArray) -> pa.StringArray:
     # Most columns have not even a word as short as these.
-    if not len(array) or pc.min(pc.binary_length(array)).as_py() > _LONGEST_MISSING_WORD:
+    shortest = pc.min(pc.binary_length(array)).as_py()
+    if shortest is None or shortest > _LONGEST_MISSING_WORD:
         return array
     missing = pc.is_in(array, value_set=_missing_words())
     return pc.if_else(missing, None, array) if pc.any(missing).as_py() else array

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sojourn.columns import SegmentWriter
+from sojourn.dataset.counting import counter_of
 from sojourn.dataset.large_tables import read_large_table
 from sojourn.dataset.listing import Entry
 from sojourn.dataset.manifest import (
@@ -29,7 +30,7 @@ from sojourn.dataset.manifest import (
 from sojourn.dataset.packing import RawFrame
 from sojourn.dataset.preparing import FARTHEST_AHEAD, NearbyLayouts, Prepared, prepare
 from sojourn.dataset.shards import BLOCK_BYTES, END_OF_ARCHIVE, tar_header
-from sojourn.dataset.tables import TableCounter, delimiter_of
+from sojourn.dataset.tables import parser_of
 from sojourn.units import KIB
 
 if TYPE_CHECKING:
@@ -155,12 +156,12 @@ class ShardArchive:
         self._members[slot] = self._member(entry, offset, prepared.digest, prepared.shape)
 
     def _add_large(self, entry: Entry) -> Iterator[RawFrame]:
-        delimiter = delimiter_of(entry.path) if self._as_tables else None
-        if delimiter is not None:
+        parser = parser_of(entry.path) if self._as_tables else None
+        if parser is not None:
             found = read_large_table(
                 entry,
                 self._source,
-                delimiter=delimiter,
+                parser=parser,
                 pool=self._pool,
                 ahead=self._ahead,
                 advance=lambda size_bytes: self._advance(size_bytes, 0),
@@ -177,8 +178,7 @@ class ShardArchive:
         yield from self._bytes.append(header)
         offset = self._bytes.position
         content = hashlib.sha256()
-        delimiter = delimiter_of(entry.path)
-        counter = TableCounter(delimiter) if delimiter else None
+        counter = counter_of(entry.path)
         for data in self._source.chunks(entry):
             content.update(data)
             if counter:

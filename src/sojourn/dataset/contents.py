@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from sojourn.dataset.frames import FrameId, FrameSource, Layout, check_digest
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sojourn.columns import Segment
     from sojourn.dataset.frames import Piece
@@ -51,6 +52,17 @@ class Contents:
         data = self._written_anew(member) if pieces is None else self._stored(pieces)
         check_digest(self._store, self._manifest, member, data)
         return data
+
+    def reads_as_columns(self, member: Member, arguments: Mapping[str, Any]) -> bool:
+        """Tell whether a file's columns are what pandas reads of its text with some arguments."""
+        if member.table is None or not arguments.keys() <= {"encoding"}:
+            return False
+        encoding = arguments.get("encoding", "utf-8")
+        try:
+            name = codecs.lookup(encoding).name
+        except (LookupError, TypeError):
+            return False
+        return name == self._source.layout_of(member).style.encoding
 
     def table(self, member: Member) -> Any:
         """Return a table that is kept as columns as pandas reads its text; nothing is parsed.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 
 from sojourn.dataset.archives import ArchiveShelf
 from sojourn.dataset.contents import Ahead, Contents
-from sojourn.dataset.formats import check_library, parse_table
+from sojourn.dataset.formats import check_library, kind_of, parse_table, reads_in_part
 from sojourn.dataset.frames import check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
@@ -170,7 +170,8 @@ class Dataset:
         """Return a file as a table.
 
         A CSV or TSV gives what `pandas.read_csv(file, float_precision="round_trip")` gives.
-        Parquet, JSON lines and Excel are read as well.
+        JSON lines, Parquet and Excel are read as well; of a Parquet file, with `columns=` or
+        `filters=`, only the frames that hold them are fetched.
 
         Args:
             name: The file.
@@ -183,11 +184,16 @@ class Dataset:
             MissingPackageError: the library is not installed.
             IntegrityError: the store holds something else than was pushed.
         """
-        if as_ == "pandas" and not arguments and not self._archives.find(name, self._files):
+        if as_ == "pandas" and not self._archives.find(name, self._files):
             member = self.member(name)
-            if member.table is not None:
+            # A link may be named after another kind of table.
+            is_kind = kind_of(name) in (None, kind_of(member.path))
+            if is_kind and self._contents.reads_as_columns(member, arguments):
                 check_library(as_)
                 return self._contents.table(member)
+        if reads_in_part(name, as_, arguments):
+            with self._open(name) as file:
+                return parse_table(name, file, library=as_, arguments=arguments)
         return parse_table(name, self.read_bytes(name), library=as_, arguments=arguments)
 
     def load(self, name: str, **arguments: Any) -> Any:

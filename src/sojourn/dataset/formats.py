@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from sojourn.errors import MissingPackageError, UsageError
 
@@ -34,12 +34,26 @@ TABLE_ENDINGS = tuple(_KINDS)
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[str, Any]) -> Any:
+def reads_in_part(name: str, library: Library, arguments: Mapping[str, Any]) -> bool:
+    """Tell whether the library reads a part of a file, so that it needs no more than that."""
+    # polars reads all of a file that is none on a disk.
+    is_parquet = kind_of(name) == "parquet" and library != "polars"
+    return is_parquet and any(arguments.get(key) is not None for key in ("columns", "filters"))
+
+
+def kind_of(name: str) -> str | None:
+    """Return what kind of table a name says; None if none."""
+    return _KINDS.get(name[name.rfind(".") :].lower()) if "." in name else None
+
+
+def parse_table(
+    name: str, data: bytes | BinaryIO, *, library: Library, arguments: Mapping[str, Any]
+) -> Any:
     """Return the table in a file's bytes.
 
     Args:
         name: The file's name; its ending says what it is.
-        data: The whole file.
+        data: The whole file; or, for one that is read in part, the file itself.
         library: What kind of table: a pandas or polars DataFrame, or an Arrow Table.
         arguments: Handed to the library's reader.
 
@@ -48,7 +62,7 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
             table of these bytes with these arguments.
         MissingPackageError: the library is not installed.
     """
-    kind = _KINDS.get(name[name.rfind(".") :].lower()) if "." in name else None
+    kind = kind_of(name)
     if kind is None:
         raise UsageError(
             f"{name!r} is no table that can be read: its name ends in none of {', '.join(_KINDS)}.",
@@ -57,6 +71,8 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
     check_library(library)
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
     try:
+        if not isinstance(data, bytes):
+            return _parquet(data, library, dict(arguments))
         if kind == "excel":
             return _excel(data, library, dict(arguments))
         return readers[library](kind, data, dict(arguments))
@@ -64,7 +80,7 @@ def parse_table(name: str, data: bytes, *, library: Library, arguments: Mapping[
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"{name!r} cannot be read: {reason.rstrip('.')}.",
-            remedy=_remedy(kind, data, library, arguments),
+            remedy=_remedy(kind, data if isinstance(data, bytes) else b"", library, arguments),
         ) from error
 
 
@@ -137,7 +153,7 @@ def _pandas(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
     pandas = package("pandas", install="'sojourn[pandas]'")
     file = io.BytesIO(data)
     if kind == "parquet":
-        return pandas.read_parquet(file, **arguments)
+        return _parquet(file, "pandas", arguments)
     if kind == "json lines":
         return pandas.read_json(file, **({"lines": True} | arguments))
     if kind == "tsv" and not {"sep", "delimiter"} & arguments.keys():
@@ -173,6 +189,12 @@ def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
         raise ValueError(str(error)) from error
 
 
+def _parquet(file: BinaryIO, library: Library, arguments: dict[str, Any]) -> Any:
+    if library == "arrow":
+        return package("pyarrow.parquet", install="pyarrow").read_table(file, **arguments)
+    return package("pandas", install="'sojourn[pandas]'").read_parquet(file, **arguments)
+
+
 def _excel(data: bytes, library: Library, arguments: dict[str, Any]) -> Any:
     pandas = package("pandas", install="'sojourn[pandas]'")
     calamine = package("python_calamine", install="'sojourn[media]'")
@@ -195,7 +217,7 @@ def _converted(table: Any, library: Library) -> Any:
 def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
     file = io.BytesIO(data)
     if kind == "parquet":
-        return package("pyarrow.parquet", install="pyarrow").read_table(file, **arguments)
+        return _parquet(file, "arrow", arguments)
     if kind == "json lines":
         return package("pyarrow.json", install="pyarrow").read_json(file, **arguments)
     csv = package("pyarrow.csv", install="pyarrow")

@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from sojourn.columns import SegmentWriter, parse
+from sojourn.columns import SegmentWriter
 from sojourn.dataset.manifest import DIGEST_PREFIX, Part
-from sojourn.dataset.tables import Shape
+from sojourn.dataset.tables import Shape, delimiter_of
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from types import TracebackType
 
-    from sojourn.columns import Layout, Parsed
+    from sojourn.columns import Layout, Parsed, Parser
     from sojourn.dataset.listing import Entry
     from sojourn.dataset.source import Source
 
@@ -70,7 +70,7 @@ def read_large_table(
     entry: Entry,
     source: Source,
     *,
-    delimiter: str,
+    parser: Parser,
     pool: Executor,
     ahead: int,
     advance: Callable[[int], None],
@@ -80,7 +80,7 @@ def read_large_table(
     Args:
         entry: The file.
         source: Where it is.
-        delimiter: What separates its fields.
+        parser: Makes columns of its text.
         pool: Parses blocks.
         ahead: How many blocks may be in memory at once.
         advance: Takes how many bytes were dealt with; below zero where they were not after all.
@@ -90,7 +90,7 @@ def read_large_table(
     """
     # It has no name, so that nothing of it is left however this process ends.
     spool = _Spool(tempfile.TemporaryFile(prefix="sojourn-"))  # noqa: SIM115 - LargeTable closes it
-    reading = _Reading(delimiter=delimiter, pool=pool, ahead=ahead, advance=advance, spool=spool)
+    reading = _Reading(parser=parser, pool=pool, ahead=ahead, advance=advance, spool=spool)
     try:
         found = reading.read(entry, source)
     except BaseException:
@@ -124,7 +124,7 @@ class _Spool:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    delimiter: str
+    parser: Parser
     pool: Executor
     ahead: int
     advance: Callable[[int], None]
@@ -139,7 +139,11 @@ class _Reading:
         content = hashlib.sha256()
         layout: Layout | None = None
         last: Parsed | None = None
-        for text_bytes, parsed in self._parsed(_blocks(_hashed(source.chunks(entry), content))):
+        blocks = _blocks(
+            _hashed(source.chunks(entry), content),
+            is_quoting=delimiter_of(entry.path) is not None,
+        )
+        for text_bytes, parsed in self._parsed(blocks):
             # Only the last block may lack a line end.
             if parsed is None or (last is not None and not last.ends_with_newline):
                 return None
@@ -161,7 +165,7 @@ class _Reading:
     def _parsed(self, blocks: Iterator[bytes | None]) -> Iterator[tuple[int, Parsed | None]]:
         """Yield each block's size and columns; the first block tells how to read the others."""
         block = next(blocks, None)
-        first = None if block is None else parse(block, delimiter=self.delimiter, is_last=False)
+        first = None if block is None else self.parser(block, is_last=False)
         if block is None or first is None:
             yield 0, None
             return
@@ -173,9 +177,8 @@ class _Reading:
                     yield 0, None
                     return
                 future = self.pool.submit(
-                    parse,
+                    self.parser,
                     following,
-                    delimiter=self.delimiter,
                     layout=first.layout,
                     is_first=False,
                     is_last=False,
@@ -215,14 +218,14 @@ def _hashed(chunks: Iterator[bytes], content: hashlib._Hash) -> Iterator[bytes]:
         yield chunk
 
 
-def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
+def _blocks(chunks: Iterator[bytes], *, is_quoting: bool) -> Iterator[bytes | None]:
     """Yield whole lines, some MiB at a time; None where a line is too long for a table's row."""
     block = bytearray()
     for chunk in chunks:
         block += chunk
         if len(block) < _BLOCK_BYTES:
             continue
-        end = block.rfind(b"\n", len(block) - _LONGEST_ROW_BYTES) + 1
+        end = _end_of_rows(block, is_quoting=is_quoting)
         if end == 0:
             yield None
             return
@@ -230,3 +233,16 @@ def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
         del block[:end]
     if block:
         yield bytes(block)
+
+
+def _end_of_rows(block: bytearray, *, is_quoting: bool) -> int:
+    """Return where the last whole row ends; 0 if it is too long for a table's row."""
+    least = len(block) - _LONGEST_ROW_BYTES
+    end = block.rfind(b"\n", least) + 1
+    # A line end between quotes ends no row. In JSON none is there, and not all quotes are in pairs.
+    quotes = block.count(b'"', 0, end) if is_quoting else 0
+    while end and quotes % 2:
+        before = block.rfind(b"\n", least, end - 1) + 1
+        quotes -= block.count(b'"', before, end)
+        end = before
+    return end

@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sojourn.columns import format_layout, format_placement
+from sojourn.columns import format_layout, format_placement, is_first_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from sojourn.columns import Layout, Placement
 
 SCHEMA_NAME = "sojourn.manifest"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# What says nothing that readers of this schema do not know is written in it.
+_SCHEMA_WITHOUT_STYLES = 2
 MANIFEST_KEY = "sojourn.json"
 README_KEY = "README.md"
 SHARDS_PREFIX = "shards/"
@@ -196,7 +198,7 @@ def shard_key(digest: str) -> str:
 def dump_manifest(manifest: Manifest) -> bytes:
     """Write a manifest as JSON, one shard or member a line, so that plain tools can read it."""
     head = {
-        "schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}",
+        "schema": f"{SCHEMA_NAME}/{_schema_version(manifest)}",
         "revision": manifest.revision,
         "parent": manifest.parent,
         "created": manifest.created,
@@ -215,6 +217,12 @@ def dump_manifest(manifest: Manifest) -> bytes:
         "}\n",
     ]
     return "\n".join(parts).encode()
+
+
+def _schema_version(manifest: Manifest) -> int:
+    segments = (segment for shard in manifest.shards for segment in shard.segments)
+    is_old = all(is_first_form(layout) for layout in {segment.layout for segment in segments})
+    return _SCHEMA_WITHOUT_STYLES if is_old else SCHEMA_VERSION
 
 
 def document_digest(document: Mapping[str, Any]) -> str:

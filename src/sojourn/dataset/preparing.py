@@ -10,15 +10,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sojourn.columns import parse
+from sojourn.columns import PLAIN
+from sojourn.dataset.counting import counter_of
 from sojourn.dataset.manifest import DIGEST_PREFIX
-from sojourn.dataset.tables import Shape, TableCounter, delimiter_of
+from sojourn.dataset.tables import Shape, parser_of
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sojourn.columns import Layout, Parsed
+    from sojourn.columns import Layout, Parsed, Parser
     from sojourn.dataset.listing import Entry
     from sojourn.dataset.source import Source
 
@@ -57,7 +58,10 @@ class NearbyLayouts:
 
     def note(self, prepared: Prepared) -> None:
         """Take what came of the next entry, in their order."""
-        self._found.append(prepared.parsed.layout if prepared.parsed else None)
+        parsed = prepared.parsed
+        # Others are soon found out, or depend on more than one row.
+        is_plain = parsed is not None and parsed.layout.style == PLAIN
+        self._found.append(parsed.layout if parsed is not None and is_plain else None)
 
     def before(self, index: int) -> tuple[Layout, ...]:
         """Return them for an entry; all that are `FARTHEST_AHEAD` before it must be noted.
@@ -93,23 +97,22 @@ def prepare(
         return Prepared(entry=entry)
     data = b"".join(source.chunks(entry))
     digest = DIGEST_PREFIX + hashlib.sha256(data).hexdigest()
-    delimiter = delimiter_of(entry.path)
-    if delimiter is None:
-        return Prepared(entry=entry, digest=digest, data=data)
-    parsed = None
-    if as_tables and entry.size_bytes >= SMALLEST_TABLE_BYTES:
-        parsed = _parse(data, delimiter, known)
+    parser = parser_of(entry.path)
+    is_kept = as_tables and entry.size_bytes >= SMALLEST_TABLE_BYTES
+    parsed = _parse(parser, data, known) if parser and is_kept else None
     if parsed is not None:
         shape = Shape(rows=parsed.rows, columns=len(parsed.columns))
         return Prepared(entry=entry, digest=digest, data=data, parsed=parsed, shape=shape)
-    counter = TableCounter(delimiter)
+    counter = counter_of(entry.path)
+    if counter is None:
+        return Prepared(entry=entry, digest=digest, data=data)
     counter.update(data)
     return Prepared(entry=entry, digest=digest, data=data, shape=counter.finish())
 
 
-def _parse(data: bytes, delimiter: str, known: Sequence[Layout]) -> Parsed | None:
+def _parse(parser: Parser, data: bytes, known: Sequence[Layout]) -> Parsed | None:
     for layout in known:
-        parsed = parse(data, delimiter=delimiter, layout=layout)
+        parsed = parser(data, layout=layout)
         if parsed is not None:
             return parsed
-    return parse(data, delimiter=delimiter)
+    return parser(data)

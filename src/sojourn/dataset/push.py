@@ -25,7 +25,7 @@ from sojourn.dataset.repository import find_manifest, publish
 from sojourn.dataset.sending import Sender
 from sojourn.dataset.shards import Sizes, split_into_shards
 from sojourn.dataset.source import FolderSource, Source
-from sojourn.dataset.tables import delimiter_of
+from sojourn.dataset.tables import parser_of
 from sojourn.errors import StoreError, UsageError
 from sojourn.localpath import check_reachable
 
@@ -151,7 +151,7 @@ def push_source(
         shards_sent=pushed.sent_shards,
         shards_reused=len(manifest.shards) - pushed.sent_shards,
         sent_bytes=sent_bytes,
-        tables=sum(delimiter_of(member.path) is not None for member in manifest.files),
+        tables=sum(parser_of(member.path) is not None for member in manifest.files),
         tables_as_columns=sum(member.table is not None for member in manifest.files),
     )
 

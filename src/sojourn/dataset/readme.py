@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-README = b"""# A data set, as shards
+README = rb"""# A data set, as shards
 
 `sojourn.json` lists what is here. Each object that it names under `shards/` is a tar archive,
 compressed with zstd; together they hold the whole folder. (Objects that it does not name belong
@@ -21,23 +21,54 @@ while read -r shard; do tar --zstd -xf "$shard" -C data; done
 `sha256sum shards/NAME.tar.zst` prints NAME where the shard is whole. The digest of each file
 stands in `sojourn.json`.
 
-Tables (CSV, TSV) may be in `data/.sojourn-tables` instead, as columns in Arrow files with one row:
-each column holds a list, in which a table has a stretch. `pandas.read_feather` opens them. This
-writes the tables' text again, byte for byte; it needs `pip install pyarrow`:
+Tables (CSV, TSV, JSON lines) may be in `data/.sojourn-tables` instead, as columns in Arrow files
+with one row: each column holds a list, in which a table has a stretch. `pandas.read_feather` opens
+them. This writes the tables' text again, byte for byte; it needs `pip install pyarrow`:
 
 ```python
-import json, pathlib, pyarrow.feather
+import decimal, json, math, pathlib, pyarrow.feather
 
 manifest, opened = json.load(open("sojourn.json")), {}
 
 
-def text(value, kind, decimals):
-    if value is None or kind == "text":
-        return value or ""
+def number(value, kind, decimals):
     if kind == "decimal":
         digits = str(0 if value == -(2**31) else abs(value)).zfill(decimals + 1)
         return "-" * (value < 0) + digits[:-decimals] + "." + digits[-decimals:]
-    return repr(value)  # integers, floats, True and False
+    if kind == "plain" and math.isfinite(value):
+        digits = format(decimal.Decimal(repr(value)), "f")
+        return digits if "." in digits else digits + ".0"
+    return repr(value).removesuffix(".0") if kind == "number" else repr(value)
+
+
+def quoted(value, always, layout):
+    special = any(letter in value for letter in (layout["delimiter"], '"', "\n", "\r"))
+    needed = always or layout["style"].get("quotes") and special
+    return '"' + value.replace('"', '""') + '"' if needed else value
+
+
+def json_text(value, style):
+    text = json.dumps(value, ensure_ascii=style.get("escapes_unicode", False))
+    return text.replace("/", "\/") if style.get("escapes_slashes") else text
+
+
+def field(value, layout, name, kind, decimals, missing="", quotes=False):
+    style = layout["style"]
+    if kind == "text":
+        if value is None:
+            return missing
+        return json_text(value, style) if "colon" in style else quoted(value, quotes, layout)
+    text = missing if value is None else number(value, kind, decimals)
+    text = text.lower() if "colon" in style and kind == "boolean" else text
+    return '"' + text + '"' if quotes else text
+
+
+def line(fields, layout):
+    if "colon" not in layout["style"]:
+        return layout["delimiter"].join(fields)
+    keys = [json_text(name, layout["style"]) for name, *_ in layout["columns"]]
+    pairs = [key + layout["style"]["colon"] + value for key, value in zip(keys, fields)]
+    return "{" + layout["delimiter"].join(pairs) + "}"
 
 
 for member in manifest["members"]:
@@ -45,22 +76,25 @@ for member in manifest["members"]:
     if not table:
         continue
     rows = []
-    for number, _, (count, *runs) in table["parts"]:
-        segment = manifest["shards"][member["shard"]]["segments"][number]
+    for part, _, (count, *runs) in table["parts"]:
+        segment = manifest["shards"][member["shard"]]["segments"][part]
         file = f"data/.sojourn-tables/{segment['digest'][7:23]}.arrow"
         if file not in opened:
             opened = {file: pyarrow.feather.read_table(file)}
-        layout, columns = segment["layout"], []
+        layout, columns = {"style": {}, **segment["layout"]}, []
         starts = [start for n, start in zip(runs[::2], runs[1::2]) for _ in range(n)]
-        for (_, kind, decimals), strip, start in zip(layout["columns"], opened[file], starts):
+        for column, strip, start in zip(layout["columns"], opened[file].columns, starts):
             values = strip.chunk(0).flatten().slice(start, count).to_pylist()
-            columns.append([text(value, kind, decimals) for value in values])
-        rows += [layout["delimiter"].join(row) for row in zip(*columns)]
-    header = layout["delimiter"].join(name for name, _, _ in layout["columns"])
-    lines = layout["newline"].join([header, *rows])
+            columns.append([field(value, layout, *column) for value in values])
+        rows += [line(row, layout) for row in zip(*columns)]
+    style = layout["style"]
+    if "colon" not in style:
+        names = [quoted(n, style.get("quotes_names"), layout) for n, *_ in layout["columns"]]
+        rows.insert(0, "\ufeff" * style.get("mark", False) + line(names, layout))
+    lines = layout["newline"].join(rows)
     lines += layout["newline"] if table["ends_with_newline"] else ""
     path = pathlib.Path("data", member["path"])
-    path.write_bytes(lines.encode())
+    path.write_bytes(lines.encode(style.get("encoding", "utf-8")))
     path.chmod(int(member["mode"], 8))
 ```
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sojourn.columns import format_tables, load_segment
+from sojourn.columns import format_header, format_tables, load_segment
 from sojourn.dataset.frames import damaged
 from sojourn.dataset.manifest import digest_of
 
@@ -128,11 +128,11 @@ class SegmentSource:
         layout = self.layout_of(parts[0][0])
         found = [(m, index, m.table.parts[index]) for m, index in parts if m.table is not None]
         bodies = format_tables(layout, segment, [part.placement for _, _, part in found])
-        header = layout.delimiter.join(column.name for column in layout.columns) + layout.newline
+        header = format_header(layout)
         shard = parts[0][0].shard
         try:
             for (member, index, part), body in zip(found, bodies, strict=True):
-                text = header.encode() + body if index == 0 else body
+                text = header + body if index == 0 else body
                 if not self._ends_line(member, index):
                     text = text[: -len(layout.newline)]
                 if len(text) != part.text_bytes:

@@ -1,4 +1,4 @@
-r"""Count the rows and columns of a CSV or TSV while its bytes pass by.
+r"""Which files are tables, and the rows and columns of a CSV or TSV while its bytes pass by.
 
 Counts what pandas would read with its defaults: the first line that is not blank is the header,
 lines of nothing but blanks are skipped, and a line end between quotes ends no row. A quote counts
@@ -11,8 +11,16 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sojourn.columns import parse, parse_json_lines
+
+if TYPE_CHECKING:
+    from sojourn.columns import Parser
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_JSON_LINES = (".jsonl", ".ndjson")
 # Longer lines, or a file without line feeds, are not worth holding on to.
 _LONGEST_LINE_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -28,8 +36,19 @@ class Shape:
 
 def delimiter_of(path: str) -> str | None:
     """Return what separates the fields of a table with this name; None if it is none we count."""
-    dot = path.rfind(".")
-    return _DELIMITERS.get(path[dot:].lower()) if dot >= 0 else None
+    return _DELIMITERS.get(_ending(path))
+
+
+def parser_of(path: str) -> Parser | None:
+    """Return what makes columns of a table with this name; None if it is none."""
+    if _ending(path) in _JSON_LINES:
+        return parse_json_lines
+    delimiter = delimiter_of(path)
+    return None if delimiter is None else partial(parse, delimiter=delimiter)
+
+
+def _ending(path: str) -> str:
+    return path[path.rfind(".") :].lower() if "." in path else ""
 
 
 class TableCounter:
