@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
+    from sojourn.stores.login import LoginReport
 
 
 def plan(
@@ -318,6 +319,34 @@ def verify(
     if folder is None:
         return verify_store(manifest, opened, progress=report_to)
     return verify_folder(manifest, opened, local_path(folder), progress=report_to)
+
+
+def login(
+    service: str, *, replace: bool = False, ask: Callable[[], str | None] | None = None
+) -> LoginReport:
+    """Store a credential where its vendor's own tools look, so that it is not asked for again.
+
+    In Colab it is taken from the notebook's Secrets; if there is none, Kaggle's from the file that
+    Colab's upload dialog brings. Elsewhere it is asked for, and not shown while it is typed. A
+    token is not taken as an argument: it would stay in the notebook.
+
+    Args:
+        service: "kaggle" or "hf".
+        replace: Whether a credential that is stored already is replaced.
+        ask: Returns an access token, or the text of a kaggle.json, in place of the above.
+
+    Raises:
+        UsageError: there is no such service, nothing usable was given, or a credential is stored
+            already and is to be kept.
+    """
+    from sojourn.stores.asking import asker_for
+    from sojourn.stores.login import check_not_stored, check_service, store_credential
+
+    check_service(service)
+    if ask is None and not replace:
+        check_not_stored(service, os.environ)
+    text = (ask or asker_for(service, os.environ))()
+    return store_credential(service, text or "", environment=os.environ, replace=replace)
 
 
 def _capabilities(catalog: Catalog, runtime_types: Sequence[RuntimeType]) -> list[str]:
