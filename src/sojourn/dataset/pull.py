@@ -5,7 +5,6 @@ manifest → selection → changes → frames, side by side → pieces of files 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -15,11 +14,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.choosing import choose_changes, count_others
-from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, damaged
+from sojourn.dataset.digests import Digester, can_be_made
+from sojourn.dataset.foreign_frames import frames_of
+from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
 from sojourn.dataset.globs import select
-from sojourn.dataset.known_files import KnownFiles
+from sojourn.dataset.known_files import KnownFiles, wait_until_settled
 from sojourn.dataset.localdisk import check_space, local_disk
-from sojourn.dataset.manifest import DIGEST_PREFIX
 from sojourn.dataset.names import check_names
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 from sojourn.dataset.source import file_digest
@@ -28,7 +28,7 @@ from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from sojourn.columns import Segment
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 # Frames that are decoded and written at once; each takes as much again, and more for text.
 _DECODED_AT_ONCE = 2
+# Large members of zips that are unpacked at once; each has four ranges of 8 MiB under way.
+_STREAMED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class PullReport:
     Attributes:
         url: Where the data set is.
         folder: Where it is now.
-        revision: Which revision.
+        revision: Which revision; empty if it was not pushed with Sojourn.
         files: Files that were asked for.
         raw_bytes: Bytes in these files.
         files_fetched: Files that were not there, or differed.
@@ -96,9 +98,17 @@ def pull_manifest(
         _prepare(folder, changes)
         with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
             fetching = _Fetching(manifest, store, folder, staging, task)
-            fetching.run(changes.fetch)
+            try:
+                fetching.run(changes.fetch)
+            except BaseException:
+                # Those that are in place need not be fetched again.
+                known.note(fetching.installed)
+                raise
             _make_links(folder, staging, changes.links)
         _set_modes(folder, changes)
+    if not all(can_be_made(member.digest) for member in changes.fetch):
+        # Only by what is noted are these known again.
+        wait_until_settled()
     known.note((*changes.fetch, *changes.kept))
     files = [member for member in members if member.kind == "file"]
     return PullReport(
@@ -181,14 +191,16 @@ class _Fetching:
         self._staging = staging
         self._task = task
         self._layout = Layout(manifest)
-        self._frames = FrameSource(store, manifest, self._layout)
+        self._frames = frames_of(store, manifest, self._layout)
         self._segments = SegmentSource(store, manifest, self._layout, self._frames)
         self._numbers = count()
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(_DECODED_AT_ONCE)
+        self._streaming = threading.Semaphore(_STREAMED_AT_ONCE)
         self._stopped = False
         self._parts: dict[str, _Part] = {}
         self.fetched_bytes = 0
+        self.installed: list[Member] = []
 
     def run(self, files: tuple[Member, ...]) -> None:
         by_frame: dict[FrameId, list[Piece]] = {}
@@ -216,12 +228,26 @@ class _Fetching:
     def _fetch(self, frame_id: FrameId, pieces: list[Piece]) -> None:
         if self._stopped:
             return
+        if self._frames.is_streamed(frame_id):
+            with self._streaming:
+                self._write_whole(pieces[0].member, self._while_wanted(frame_id))
+            self._count_fetched(self._packed_bytes(frame_id))
+            return
         data = self._frames.fetch_packed(frame_id)
         self._count_fetched(len(data))
         with self._decoding:
             raw = self._frames.decode(frame_id, data)
             del data
             self._write_pieces(memoryview(raw), pieces)
+
+    def _while_wanted(self, frame_id: FrameId) -> Iterator[bytes]:
+        for data in self._frames.stream(frame_id):
+            if self._stopped:
+                raise _StoppedError
+            yield data
+
+    def _packed_bytes(self, frame_id: FrameId) -> int:
+        return self._manifest.shards[frame_id.shard].frames[frame_id.frame].size_bytes
 
     def _write_pieces(self, raw: memoryview, pieces: list[Piece]) -> None:
         for piece in pieces:
@@ -259,13 +285,13 @@ class _Fetching:
 
     def _write_whole(self, member: Member, content: Iterable[bytes | memoryview]) -> None:
         path = self._new_path()
-        hashed = hashlib.sha256()
+        digester = Digester(member.digest)
         with path.open("wb") as file:
             for data in content:
-                hashed.update(data)
+                digester.update(data)
                 file.write(data)
                 self._task.advance(len(data))
-        self._check_digest(member, DIGEST_PREFIX + hashed.hexdigest())
+        self._check_digest(member, digester.digest())
         self._install(member, path)
 
     def _write_part(self, member: Member, at: int, content: Iterable[bytes | memoryview]) -> None:
@@ -281,21 +307,25 @@ class _Fetching:
             part.left_bytes -= written_bytes
             complete = part.left_bytes == 0
         if complete:
-            self._check_digest(member, file_digest(part.path))
+            self._check_digest(member, file_digest(part.path, like=member.digest))
             self._install(member, part.path)
 
-    def _check_digest(self, member: Member, found: str) -> None:
-        if found != member.digest:
-            key = self._manifest.shards[member.shard].key
-            raise damaged(self._store, key, f"{member.path!r} does not match its digest")
+    def _check_digest(self, member: Member, found: str | None) -> None:
+        check_found_digest(self._store, self._manifest, member, found)
 
     def _install(self, member: Member, path: Path) -> None:
         path.chmod(member.mode)
         path.replace(self._folder / member.path)
         self._task.advance(0, files=1)
+        with self._lock:
+            self.installed.append(member)
 
     def _new_path(self) -> Path:
         return self._staging / f"file-{next(self._numbers)}"
+
+
+class _StoppedError(Exception):
+    """Another file could not be brought, so this one is not either. Whoever waits has the other."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,316 @@
+"""Find the data set at an address: one that was pushed, or whatever files somebody put there.
+
+Of the latter a manifest is made from the listing: each object is a file. Where there are only zips,
+their members are the files: of one zip at the top, of several each below its zip's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sojourn.dataset.dataset import Dataset
+from sojourn.dataset.dataset_source import DatasetSource
+from sojourn.dataset.digests import VERSION_PREFIX, format_crc32
+from sojourn.dataset.foreign import (
+    NO_REVISION,
+    Extent,
+    ForeignManifest,
+    PlainExtent,
+    ZipEntry,
+    ZipExtent,
+)
+from sojourn.dataset.manifest import MANIFEST_KEY, Frame, Member, Shard, path_order
+from sojourn.dataset.repository import find_manifest, load_manifest
+from sojourn.dataset.source import StoreSource, folders_above
+from sojourn.dataset.zip_directory import read_zip_directory
+from sojourn.errors import IntegrityError, StoreError, UsageError
+from sojourn.stores.url import find_local_path, open_object, open_store
+from sojourn.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from sojourn.dataset.source import Source
+    from sojourn.stores.base import Store, StoredObject
+
+_RANGE_BYTES = 8 * MIB
+# Members of a zip that lie together are fetched together, up to this much packed, and unpacked.
+_GROUP_BYTES = 8 * MIB
+_GROUP_RAW_BYTES = 16 * MIB
+_DIRECTORIES_AT_ONCE = 8
+_ZIP = ".zip"
+# What a push leaves that was interrupted before its first revision was published.
+_SHARD = re.compile(r"shards/[0-9a-f]{64}\.tar\.zst")
+_VERSION_DIGITS = 32
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+
+
+def find_dataset(address: str | Path, *, revision: str | None = None) -> Dataset:
+    """Return the data set at an address. Data is not fetched.
+
+    Args:
+        address: Of a store, or of one object in it.
+        revision: An earlier one; the newest if None.
+
+    Raises:
+        UsageError: there is no such revision, or what is there has none.
+        StoreError: nothing is there, the store refused, or could not be reached.
+        IntegrityError: the manifest, or a zip's directory, cannot be used.
+    """
+    found = _of_object(address) if is_local_file(address) else _of_place(address, revision)
+    if found is None:
+        load_manifest(open_store(address))  # says that there is none
+        raise AssertionError("what has a manifest was found before")
+    if isinstance(found.manifest, ForeignManifest):
+        _check_no_revision(found.url, revision)
+    return found
+
+
+def _of_place(address: str | Path, revision: str | None) -> Dataset | None:
+    store = open_store(address)
+    manifest = find_manifest(store)
+    if manifest is not None:
+        return Dataset(load_manifest(store, revision=revision) if revision else manifest, store)
+    foreign = find_foreign(store) if store.capabilities.can_list else None
+    return _of_object(address) if foreign is None else Dataset(foreign, store)
+
+
+def source_at(address: str) -> Source | Path:
+    """Return what a push takes from an address: a data set's files, or what else is there.
+
+    Returns:
+        The files of a data set that was pushed, or of zips; else the objects, or their folder
+        where it is on this machine.
+
+    Raises:
+        StoreError: nothing is there, the store refused, or could not be reached.
+        IntegrityError: a manifest, or a zip's directory, cannot be used.
+    """
+    if is_local_file(address):
+        return DatasetSource(find_dataset(address))
+    store = open_store(address)
+    if not store.capabilities.can_list or find_manifest(store) is not None:
+        return DatasetSource(find_dataset(address))
+    foreign = find_foreign(store)
+    if foreign is not None and all(_is_zip(shard.key) for shard in foreign.shards):
+        return DatasetSource(Dataset(foreign, store))
+    of_object = _of_object(address) if foreign is None else None
+    if of_object is not None:
+        return DatasetSource(of_object)
+    return store.capabilities.local_folder or StoreSource(store)
+
+
+def is_local_file(address: str | Path) -> bool:
+    """Tell whether an address is that of a file of this machine."""
+    try:
+        path = find_local_path(address)
+        return path is not None and path.is_file()
+    except (StoreError, OSError):
+        return False  # `open_store` says what is wrong
+
+
+def find_foreign(store: Store) -> ForeignManifest | None:
+    """Return the manifest of what a store holds; None if it holds nothing that is a data set.
+
+    Raises:
+        StoreError: the store refused, or a zip needs what is not known here.
+        IntegrityError: two files have one name, or a zip cannot be used.
+    """
+    objects = sorted(store.list(), key=lambda found: path_order(found.key))
+    objects = _without_folder_marks(objects)
+    if not objects or any(_SHARD.fullmatch(found.key) for found in objects):
+        return None
+    if all(_is_zip(found.key) for found in objects):
+        return _manifest_of_zips(store, objects)
+    extents = [_plain(found.size_bytes) for found in objects]
+    shards = [
+        _shard(found, pieces, [piece.size_bytes for piece in pieces])
+        for found, pieces in zip(objects, extents, strict=True)
+    ]
+    members = [
+        Member(
+            path=found.key,
+            kind="file",
+            mode=_FILE_MODE,
+            shard=index,
+            size_bytes=found.size_bytes,
+            digest=found.digest or _version(store, found),
+        )
+        for index, found in enumerate(objects)
+    ]
+    return _manifest(store, shards, extents, members)
+
+
+def _of_object(address: str | Path) -> Dataset | None:
+    """Return the data set that one object is; None if there is no such object."""
+    store = open_object(address)
+    foreign = None if store is None else find_foreign(store)
+    if store is None or foreign is None:
+        return None
+    return Dataset(replace(foreign, is_object=True), store)
+
+
+def _check_no_revision(url: str, revision: str | None) -> None:
+    if revision is not None:
+        raise UsageError(
+            f"There is no revision {revision!r} in {url}: it was not pushed with Sojourn "
+            f"(it holds no {MANIFEST_KEY}), so only what is there now can be had.",
+            remedy="Leave out --revision.",
+        )
+
+
+def _without_folder_marks(objects: list[StoredObject]) -> list[StoredObject]:
+    """Leave out the empty objects with which some tools mark a folder."""
+    folders = {above for found in objects for above in folders_above(found.key)}
+    return [o for o in objects if not (o.size_bytes == 0 and o.key.rstrip("/") in folders)]
+
+
+def _is_zip(key: str) -> bool:
+    return key.lower().endswith(_ZIP)
+
+
+def _manifest_of_zips(store: Store, objects: list[StoredObject]) -> ForeignManifest:
+    def directory(found: StoredObject) -> tuple[ZipEntry, ...]:
+        return read_zip_directory(store, found.key, found.size_bytes)
+
+    with ThreadPoolExecutor(_DIRECTORIES_AT_ONCE, "directory") as pool:
+        directories = list(pool.map(directory, objects))
+    shards: list[Shard] = []
+    extents: list[list[Extent]] = []
+    members: list[Member] = []
+    for found, entries in zip(objects, directories, strict=True):
+        below = f"{found.key[: -len(_ZIP)]}/" if len(objects) > 1 else ""
+        members += _members_of_zip(entries, below=below, shard=len(shards))
+        groups = list(_groups(entries))
+        pieces = [piece for group in groups for piece in _zipped(group)]
+        raw = [piece_raw for group in groups for piece_raw in _raw_sizes(group)]
+        shards.append(_shard(found, pieces, raw))
+        extents.append(pieces)
+    return _manifest(store, shards, extents, members)
+
+
+def _members_of_zip(entries: Iterable[ZipEntry], *, below: str, shard: int) -> Iterator[Member]:
+    offset = 0
+    for entry in entries:
+        yield Member(
+            path=f"{below}{entry.name}",
+            kind="file",
+            mode=entry.mode,
+            shard=shard,
+            size_bytes=entry.size_bytes,
+            offset=offset,
+            digest=format_crc32(entry.crc32),
+        )
+        offset += entry.size_bytes
+
+
+def _groups(entries: Iterable[ZipEntry]) -> Iterator[list[ZipEntry]]:
+    """Yield members that are fetched together: neighbours, or one that is large."""
+    group: list[ZipEntry] = []
+    raw_bytes = 0
+    for entry in entries:
+        raw_bytes += entry.size_bytes
+        # What lies between them are the headers of folders.
+        packed_bytes = entry.header_at + entry.room_bytes - (group or [entry])[0].header_at
+        if group and (packed_bytes > _GROUP_BYTES or raw_bytes > _GROUP_RAW_BYTES):
+            yield group
+            group, raw_bytes = [], entry.size_bytes
+        group.append(entry)
+    if group:
+        yield group
+
+
+def _is_large(entry: ZipEntry) -> bool:
+    return entry.packed_bytes > _GROUP_BYTES or entry.size_bytes > _GROUP_RAW_BYTES
+
+
+def _zipped(group: list[ZipEntry]) -> list[Extent]:
+    first, last = group[0], group[-1]
+    if _is_large(first) and not first.is_deflated:
+        return [
+            PlainExtent(offset=at, size_bytes=size_bytes, header_at=first.header_at)
+            for at, size_bytes in _ranges(first.size_bytes)
+        ]
+    size_bytes = last.header_at + last.room_bytes - first.header_at
+    return [
+        ZipExtent(
+            offset=first.header_at,
+            size_bytes=size_bytes,
+            entries=tuple(group),
+            is_streamed=_is_large(first),
+        )
+    ]
+
+
+def _raw_sizes(group: list[ZipEntry]) -> list[int]:
+    if _is_large(group[0]) and not group[0].is_deflated:
+        return [size_bytes for _, size_bytes in _ranges(group[0].size_bytes)]
+    return [sum(entry.size_bytes for entry in group)]
+
+
+def _plain(size_bytes: int) -> list[Extent]:
+    return [
+        PlainExtent(offset=at, size_bytes=here, ends_object=at + here == size_bytes)
+        for at, here in _ranges(size_bytes)
+    ]
+
+
+def _ranges(size_bytes: int) -> Iterator[tuple[int, int]]:
+    for at in range(0, size_bytes, _RANGE_BYTES):
+        yield at, min(_RANGE_BYTES, size_bytes - at)
+
+
+def _shard(found: StoredObject, extents: list[Extent], raw_sizes: list[int]) -> Shard:
+    frames = tuple(
+        Frame(size_bytes=extent.size_bytes, raw_bytes=raw_bytes)
+        for extent, raw_bytes in zip(extents, raw_sizes, strict=True)
+    )
+    digest = found.digest or ""
+    return Shard(key=found.key, size_bytes=found.size_bytes, digest=digest, frames=frames)
+
+
+def _version(store: Store, found: StoredObject) -> str | None:
+    """Return what tells this object, as it is, from all others; None if the store tells nothing."""
+    if not found.version:
+        return None
+    mark = f"{store.url}\0{found.key}\0{found.version}"
+    name = hashlib.sha256(mark.encode(errors="surrogateescape")).hexdigest()
+    return f"{VERSION_PREFIX}{name[:_VERSION_DIGITS]}"
+
+
+def _manifest(
+    store: Store, shards: list[Shard], extents: list[list[Extent]], files: list[Member]
+) -> ForeignManifest:
+    members = {member.path: member for member in files}
+    if len(members) < len(files):
+        counted = Counter(member.path for member in files)
+        raise _clash(store, f"two files are called {counted.most_common(1)[0][0]!r}")
+    for path in tuple(members):
+        for above in folders_above(path):
+            standing = members.setdefault(
+                above, Member(path=above, kind="folder", mode=_FOLDER_MODE, shard=0)
+            )
+            if standing.kind != "folder":
+                raise _clash(store, f"{above!r} is a file, and {path!r} is in a folder so called")
+    return ForeignManifest(
+        revision=NO_REVISION,
+        parent=None,
+        created="",
+        message="",
+        shards=tuple(shards),
+        members=tuple(sorted(members.values(), key=lambda member: path_order(member.path))),
+        extents=tuple(map(tuple, extents)),
+    )
+
+
+def _clash(store: Store, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"{store.url} cannot be read as a folder: {why}.",
+        remedy="Get it with other tools, rename one of them, and push the folder.",
+    )
