@@ -149,6 +149,7 @@ def run(
     import random
     from datetime import UTC, datetime
 
+    from sojourn.dataset.finding import is_local_file
     from sojourn.progress import NoProgress
     from sojourn.runs.history import RunFolder, default_root
     from sojourn.runs.request import check_request, check_runtime, new_run_id
@@ -161,7 +162,8 @@ def run(
         target, arguments=arguments, data=data or {}, deadline_s=deadline_s, out=out
     )
     for wanted in request.data:
-        open_store(wanted.store)  # an address that cannot be meant is refused before the run
+        if not is_local_file(wanted.store):  # a zip, say
+            open_store(wanted.store)  # an address that cannot be meant is refused before the run
     run_id = new_run_id(request.target, now=datetime.now(UTC), randomness=random.SystemRandom())
     reporter = progress or NoProgress()
     supervisor = Supervisor(

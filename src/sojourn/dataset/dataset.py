@@ -46,7 +46,8 @@ class Dataset:
 
     Names are paths relative to the folder that was pushed. In globs `*` stays within a folder and
     `**` crosses folders. A link to a file is read as that file. `archive.zip!inner/name` is a file
-    in an archive. What is read whole has been checked against its digest.
+    in an archive. What is read whole has been checked against its digest; the files of a data set
+    that was not pushed with Sojourn may have none.
 
     May be read in several threads at once and in forked processes, and pickled: the other process
     opens the store by its address.

@@ -149,7 +149,10 @@ def find_foreign(store: Store) -> ForeignManifest | None:
 
 def _of_object(address: str | Path) -> Dataset | None:
     """Return the data set that one object is; None if there is no such object."""
-    store = open_object(address)
+    try:
+        store = open_object(address)
+    except StoreError:
+        return None  # what is above it is no address: that of a whole data set has no parts
     foreign = None if store is None else find_foreign(store)
     if store is None or foreign is None:
         return None

@@ -51,6 +51,11 @@ class KaggleCredentials:
     key: str | None = field(default=None, repr=False)
     found_in: str = ""
 
+    @property
+    def are_there(self) -> bool:
+        """Whether Kaggle can be told who asks."""
+        return self.token is not None or self.key is not None
+
 
 def find_kaggle_credentials(environment: Mapping[str, str]) -> KaggleCredentials:
     """Return the first credentials that there are; one without any if there are none.

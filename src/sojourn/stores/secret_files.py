@@ -23,7 +23,8 @@ _PRIVATE_FOLDER = 0o700
 def home_of(environment: Mapping[str, str]) -> Path:
     """Return the home folder that an environment names, or that of this process's user."""
     home = environment.get("HOME")
-    return Path(home) if home else Path.home()
+    # Path.home() raises where the user has none, and this is asked while an error is told.
+    return Path(home or os.path.expanduser("~"))  # noqa: PTH111
 
 
 def find_secret_text(path: Path) -> str | None:
