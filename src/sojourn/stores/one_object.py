@@ -11,6 +11,7 @@ from sojourn.stores.base import StoredObject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body, Capabilities, Store
 
 
@@ -63,6 +64,15 @@ class OneObject:
         """Refuse to delete."""
         del key
         raise self._refusal()
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Refuse to write."""
+        del message, progress
+        raise self._refusal()
+
+    def room_bytes(self) -> int:
+        """Say that nothing more may be put."""
+        return 0
 
     def _checked(self, key: str) -> str:
         if key != self._key:
