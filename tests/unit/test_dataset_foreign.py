@@ -24,9 +24,9 @@ from sojourn.dataset.pull import pull_manifest
 from sojourn.dataset.push import push_source
 from sojourn.errors import IntegrityError, ObjectNotFoundError, StoreError, UsageError
 from sojourn.progress import NoProgress
-from sojourn.stores.base import Store
+from sojourn.stores.base import Store, StoredObject
 from sojourn.stores.objects import ObjectStore, open_memory
-from sojourn.stores.url import open_store
+from sojourn.stores.url import open_object, open_store
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
 from sojourn.testing.web import WebServer, running_web_server
 
@@ -382,3 +382,45 @@ def test_packing_anew_holds_nothing_whole_on_the_disk(
     )
     assert sojourn.open(folder / "target").read_bytes("1") == large_text
     assert largest < len(large_text) // 2
+
+
+@pytest.mark.parametrize("key", ["../outside", "/absolute", "a/../../b", "a//b", "a\nb", ""])
+def test_names_of_objects_that_lead_outside_are_refused(key: str) -> None:
+    """A store may list what it likes; an empty object would not even have to be fetched."""
+
+    class Listing(FaultyStore):
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            assert prefix == ""
+            return iter([StoredObject(key=key, size_bytes=0)])
+
+    with pytest.raises(StoreError, match="cannot name an object"):
+        find_foreign(Listing(open_memory()))
+
+
+def test_an_earlier_revision_is_read_where_the_newest_is_damaged(folder: Path) -> None:
+    first = sojourn.push(folder / "set", folder / "pushed").revision
+    (folder / "pushed" / "sojourn.json").write_text("{")
+    with pytest.raises(IntegrityError):
+        sojourn.open(folder / "pushed")
+    assert sojourn.open(folder / "pushed", revision=first).revision == first
+    with pytest.raises(UsageError, match="There is no revision"):
+        sojourn.open(folder / "pushed", revision="0" * 16)
+
+
+def test_an_object_is_read_and_not_written_to(server: WebServer) -> None:
+    store = open_object(f"{server.url}/set/a.txt")
+    assert store is not None
+    assert (store.url, store.get("a.txt")) == (f"{server.url}/set/a.txt", b"first")
+    assert [found.size_bytes for found in store.list()] == [5]
+    assert list(store.list("below/")) == []
+    assert store.find("b.txt") is None
+    with pytest.raises(ObjectNotFoundError):
+        store.get("b.txt")
+    for write in (lambda: store.put("a.txt", b"x"), lambda: store.delete("a.txt")):
+        with pytest.raises(StoreError, match="is only read"):
+            write()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket", "https://host", "https://host/", ".", "a/.."])
+def test_a_whole_store_is_no_object(address: str) -> None:
+    assert open_object(address) is None

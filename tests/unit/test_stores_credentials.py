@@ -1,6 +1,7 @@
 """Where credentials of Kaggle and Hugging Face are found, and in which order."""
 
 import json
+import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -119,6 +120,42 @@ def test_kaggle_is_looked_for_in_the_order_of_its_own_tools(home: Path, colab: F
         found = find_kaggle_credentials(environment)
         assert (found.token, found.key, found.found_in) == (token, key, where)
         assert found.username == (None if key is None else "me")
+
+
+def test_kagglehub_itself_finds_the_same(
+    home: Path, colab: FakeColab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = pytest.importorskip("kagglehub.config")
+    for name in os.environ:
+        if name.startswith(("KAGGLE", "COLAB")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "1")
+    monkeypatch.setattr(config, "DEFAULT_KAGGLE_CREDENTIALS_FOLDER", str(home / ".kaggle"))
+    monkeypatch.setattr(config, "is_in_colab_notebook", lambda: True)
+    fill: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: colab.secrets.update(KAGGLE_API_TOKEN="secret-token"),
+        lambda: _write(home / ".kaggle" / "kaggle.json", _json("me", "json-key")),
+        lambda: monkeypatch.setenv("KAGGLE_USERNAME", "me"),
+        lambda: monkeypatch.setenv("KAGGLE_KEY", "variable-key"),
+        lambda: _write(home / ".kaggle" / "access_token.txt", "windows-token"),
+        lambda: _write(home / ".kaggle" / "access_token", " file-token \n"),
+        lambda: monkeypatch.setenv("KAGGLE_API_TOKEN", str(_write(home / "token", "named"))),
+        lambda: monkeypatch.setenv("KAGGLE_API_TOKEN", "variable-token"),
+    ]
+    for put in fill:
+        colab_secrets.forget()
+        put()
+        found, theirs = find_kaggle_credentials(os.environ), config.get_kaggle_credentials()
+        if theirs is None:
+            assert not found.are_there
+        else:
+            assert (found.token, found.username, found.key) == (
+                theirs.api_key,
+                theirs.username,
+                theirs.key,
+            )
 
 
 def test_the_folder_of_kaggle_json_is_the_one_that_is_named(home: Path) -> None:

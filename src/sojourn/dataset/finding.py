@@ -29,6 +29,7 @@ from sojourn.dataset.repository import find_manifest, load_manifest
 from sojourn.dataset.source import StoreSource, folders_above
 from sojourn.dataset.zip_directory import read_zip_directory
 from sojourn.errors import IntegrityError, StoreError, UsageError
+from sojourn.stores.base import check_key
 from sojourn.stores.url import find_local_path, open_object, open_store
 from sojourn.units import MIB
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from sojourn.dataset.manifest import Manifest
     from sojourn.dataset.source import Source
     from sojourn.stores.base import Store, StoredObject
 
@@ -74,11 +76,24 @@ def find_dataset(address: str | Path, *, revision: str | None = None) -> Dataset
 
 def _of_place(address: str | Path, revision: str | None) -> Dataset | None:
     store = open_store(address)
-    manifest = find_manifest(store)
+    manifest = _pushed(store, revision)
     if manifest is not None:
-        return Dataset(load_manifest(store, revision=revision) if revision else manifest, store)
+        return Dataset(manifest, store)
     foreign = find_foreign(store) if store.capabilities.can_list else None
     return _of_object(address) if foreign is None else Dataset(foreign, store)
+
+
+def _pushed(store: Store, revision: str | None) -> Manifest | None:
+    """Return the manifest of a revision; None where nothing was pushed."""
+    if revision is None:
+        return find_manifest(store)
+    try:
+        # An earlier one can be had where the newest is damaged.
+        return load_manifest(store, revision=revision)
+    except UsageError:
+        if store.find(MANIFEST_KEY) is not None:
+            raise
+        return None
 
 
 def source_at(address: str) -> Source | Path:
@@ -119,10 +134,13 @@ def find_foreign(store: Store) -> ForeignManifest | None:
     """Return the manifest of what a store holds; None if it holds nothing that is a data set.
 
     Raises:
-        StoreError: the store refused, or a zip needs what is not known here.
+        StoreError: the store refused, an object's name is no path, or a zip needs what is not
+            known here.
         IntegrityError: two files have one name, or a zip cannot be used.
     """
     objects = sorted(store.list(), key=lambda found: path_order(found.key))
+    for found in objects:
+        check_key(found.key)  # what leads outside of a folder is no name in it either
     objects = _without_folder_marks(objects)
     if not objects or any(_SHARD.fullmatch(found.key) for found in objects):
         return None
