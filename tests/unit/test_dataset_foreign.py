@@ -416,9 +416,10 @@ def test_an_object_is_read_and_not_written_to(server: WebServer) -> None:
     assert store.find("b.txt") is None
     with pytest.raises(ObjectNotFoundError):
         store.get("b.txt")
-    for write in (lambda: store.put("a.txt", b"x"), lambda: store.delete("a.txt")):
-        with pytest.raises(StoreError, match="is only read"):
-            write()
+    with pytest.raises(StoreError, match="is only read"):
+        store.put("a.txt", b"x")
+    with pytest.raises(StoreError, match="is only read"):
+        store.delete("a.txt")
 
 
 @pytest.mark.parametrize("address", ["s3://bucket", "https://host", "https://host/", ".", "a/.."])
