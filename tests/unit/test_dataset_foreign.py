@@ -238,10 +238,22 @@ def test_a_file_with_others_below_it_is_refused() -> None:
 
 
 def test_zips_beside_other_files_stay_files_and_are_looked_into() -> None:
-    store = store_of({"a.zip": zipped(FILES), "LICENSE": b"free"})
+    store = store_of({"a.zip": zipped(FILES), "labels.csv": b"a,b"})
     dataset = opened(store)
-    assert dataset.files() == ["LICENSE", "a.zip"]
+    assert dataset.files() == ["a.zip", "labels.csv"]
     assert dataset.read_bytes("a.zip!a.txt") == b"first"
+
+
+def test_what_describes_a_zip_stays_beside_its_files(tmp_path: Path) -> None:
+    beside = {"README.md": b"outer", ".gitattributes": b"", "LICENSE": b"free"}
+    inside = {"a.csv": b"x,y", "LICENSE": b"inner"}
+    dataset = opened(store_of({"data.zip": zipped(inside)} | beside))
+    dataset.extract(tmp_path)
+    assert contents(tmp_path) == beside | inside
+    assert dataset.read_bytes("README.md") == b"outer"
+    two = opened(store_of({"1.zip": zipped(inside), "2.zip": zipped(inside)} | beside))
+    assert "2/a.csv" in two.files()
+    assert two.read_bytes("LICENSE") == b"free"
 
 
 @pytest.mark.parametrize(

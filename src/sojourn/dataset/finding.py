@@ -1,7 +1,8 @@
 """Find the data set at an address: one that was pushed, or whatever files somebody put there.
 
 Of the latter a manifest is made from the listing: each object is a file. Where there are only zips,
-their members are the files: of one zip at the top, of several each below its zip's name.
+and at most what describes them, their members are the files: of one zip at the top, of several each
+below its zip's name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.dataset import Dataset
@@ -49,6 +50,11 @@ _DIRECTORIES_AT_ONCE = 8
 _ZIP = ".zip"
 # What a push leaves that was interrupted before its first revision was published.
 _SHARD = re.compile(r"shards/[0-9a-f]{64}\.tar\.zst")
+# What stands beside a data set's zip, and says what it is: on the hub there always is one.
+_DESCRIPTION = re.compile(
+    r"(readme|licen[cs]e|citation|\.gitattributes|dataset-metadata|croissant)(\.\w+)?",
+    re.IGNORECASE,
+)
 _VERSION_DIGITS = 32
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 
@@ -113,7 +119,7 @@ def source_at(address: str) -> Source | Path:
     if not store.capabilities.can_list or find_manifest(store) is not None:
         return DatasetSource(find_dataset(address))
     foreign = find_foreign(store)
-    if foreign is not None and all(_is_zip(shard.key) for shard in foreign.shards):
+    if foreign is not None and foreign.unpacks:
         return DatasetSource(Dataset(foreign, store))
     of_object = _of_object(address) if foreign is None else None
     if of_object is not None:
@@ -144,25 +150,14 @@ def find_foreign(store: Store) -> ForeignManifest | None:
     objects = _without_folder_marks(objects)
     if not objects or any(_SHARD.fullmatch(found.key) for found in objects):
         return None
-    if all(_is_zip(found.key) for found in objects):
-        return _manifest_of_zips(store, objects)
-    extents = [_plain(found.size_bytes) for found in objects]
-    shards = [
-        _shard(found, pieces, [piece.size_bytes for piece in pieces])
-        for found, pieces in zip(objects, extents, strict=True)
-    ]
-    members = [
-        Member(
-            path=found.key,
-            kind="file",
-            mode=_FILE_MODE,
-            shard=index,
-            size_bytes=found.size_bytes,
-            digest=found.digest or _version(store, found),
-        )
-        for index, found in enumerate(objects)
-    ]
-    return _manifest(store, shards, extents, members)
+    zips = [found for found in objects if _is_zip(found.key)]
+    others = [found for found in objects if not _is_zip(found.key)]
+    if not zips or not all(_DESCRIPTION.fullmatch(found.key) for found in others):
+        return _manifest(store, _plain_parts(store, objects, first=0))
+    unpacked = _parts_of_zips(store, zips)
+    there = {member.path for member in unpacked.members}
+    beside = [found for found in others if found.key not in there]
+    return _manifest(store, unpacked + _plain_parts(store, beside, first=len(zips)))
 
 
 def _of_object(address: str | Path) -> Dataset | None:
@@ -196,24 +191,59 @@ def _is_zip(key: str) -> bool:
     return key.lower().endswith(_ZIP)
 
 
-def _manifest_of_zips(store: Store, objects: list[StoredObject]) -> ForeignManifest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What a manifest is made of: shards, what their frames are, and files in them."""
+
+    shards: list[Shard]
+    extents: list[list[Extent]]
+    members: list[Member]
+
+    def __add__(self, other: _Parts) -> _Parts:
+        return _Parts(
+            shards=self.shards + other.shards,
+            extents=self.extents + other.extents,
+            members=self.members + other.members,
+        )
+
+
+def _plain_parts(store: Store, objects: list[StoredObject], *, first: int) -> _Parts:
+    """Return objects as they are; the first of them is the shard of that number."""
+    extents = [_plain(found.size_bytes) for found in objects]
+    shards = [
+        _shard(found, pieces, [piece.size_bytes for piece in pieces])
+        for found, pieces in zip(objects, extents, strict=True)
+    ]
+    members = [
+        Member(
+            path=found.key,
+            kind="file",
+            mode=_FILE_MODE,
+            shard=index,
+            size_bytes=found.size_bytes,
+            digest=found.digest or _version(store, found),
+        )
+        for index, found in enumerate(objects, start=first)
+    ]
+    return _Parts(shards=shards, extents=extents, members=members)
+
+
+def _parts_of_zips(store: Store, objects: list[StoredObject]) -> _Parts:
     def directory(found: StoredObject) -> tuple[ZipEntry, ...]:
         return read_zip_directory(store, found.key, found.size_bytes)
 
     with ThreadPoolExecutor(_DIRECTORIES_AT_ONCE, "directory") as pool:
         directories = list(pool.map(directory, objects))
-    shards: list[Shard] = []
-    extents: list[list[Extent]] = []
-    members: list[Member] = []
+    parts = _Parts(shards=[], extents=[], members=[])
     for found, entries in zip(objects, directories, strict=True):
         below = f"{found.key[: -len(_ZIP)]}/" if len(objects) > 1 else ""
-        members += _members_of_zip(entries, below=below, shard=len(shards))
+        parts.members.extend(_members_of_zip(entries, below=below, shard=len(parts.shards)))
         groups = list(_groups(entries))
         pieces = [piece for group in groups for piece in _zipped(group)]
-        raw = [piece_raw for group in groups for piece_raw in _raw_sizes(group)]
-        shards.append(_shard(found, pieces, raw))
-        extents.append(pieces)
-    return _manifest(store, shards, extents, members)
+        raw_sizes = [raw_bytes for group in groups for raw_bytes in _raw_sizes(group)]
+        parts.shards.append(_shard(found, pieces, raw_sizes))
+        parts.extents.append(pieces)
+    return parts
 
 
 def _members_of_zip(entries: Iterable[ZipEntry], *, below: str, shard: int) -> Iterator[Member]:
@@ -305,12 +335,10 @@ def _version(store: Store, found: StoredObject) -> str | None:
     return f"{VERSION_PREFIX}{name[:_VERSION_DIGITS]}"
 
 
-def _manifest(
-    store: Store, shards: list[Shard], extents: list[list[Extent]], files: list[Member]
-) -> ForeignManifest:
-    members = {member.path: member for member in files}
-    if len(members) < len(files):
-        counted = Counter(member.path for member in files)
+def _manifest(store: Store, parts: _Parts) -> ForeignManifest:
+    members = {member.path: member for member in parts.members}
+    if len(members) < len(parts.members):
+        counted = Counter(member.path for member in parts.members)
         raise _clash(store, f"two files are called {counted.most_common(1)[0][0]!r}")
     for path in tuple(members):
         for above in folders_above(path):
@@ -324,9 +352,9 @@ def _manifest(
         parent=None,
         created="",
         message="",
-        shards=tuple(shards),
+        shards=tuple(parts.shards),
         members=tuple(sorted(members.values(), key=lambda member: path_order(member.path))),
-        extents=tuple(map(tuple, extents)),
+        extents=tuple(map(tuple, parts.extents)),
     )
 
 

@@ -96,6 +96,15 @@ class ForeignManifest(Manifest):
     extents: tuple[tuple[Extent, ...], ...]
     is_object: bool = False
 
+    @property
+    def unpacks(self) -> bool:
+        """Whether files are in zips."""
+        return any(
+            isinstance(extent, ZipExtent) or extent.header_at is not None
+            for of_shard in self.extents
+            for extent in of_shard
+        )
+
     def repair(self, url: str) -> str:
         """Return what to do about an object that is damaged."""
         return (
