@@ -18,7 +18,7 @@ import sojourn
 from sojourn.api import verify
 from sojourn.dataset.dataset import Dataset
 from sojourn.dataset.dataset_source import DatasetSource
-from sojourn.dataset.finding import find_foreign
+from sojourn.dataset.foreign_listing import find_foreign
 from sojourn.dataset.known_files import KnownFiles
 from sojourn.dataset.pull import pull_manifest
 from sojourn.dataset.push import push_source

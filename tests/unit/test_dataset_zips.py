@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.finding import find_foreign
+from sojourn.dataset.foreign_listing import find_foreign
 from sojourn.dataset.zip_directory import guess_encoding, read_zip_directory
 from sojourn.errors import IntegrityError, SojournError, StoreError
 from sojourn.stores.objects import open_memory

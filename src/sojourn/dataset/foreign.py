@@ -5,7 +5,8 @@ its *extent*. One of a plain object is a range of its bytes. One of a zip is a r
 few members one after another, which decode to their contents one after another. So all that reads
 by frames reads such data sets as well.
 
-This module holds the records. `foreign_frames` reads the extents, `finding` makes the manifest.
+This module holds the records. `foreign_listing` makes the manifest, `foreign_frames` reads the
+extents.
 """
 
 from __future__ import annotations
