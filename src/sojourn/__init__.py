@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sojourn.api import login, plan, pull, push, run
     from sojourn.api import open_dataset as open  # noqa: A004
-    from sojourn.api import plan, pull, push, run
     from sojourn.dataset.dataset import Dataset
     from sojourn.errors import SojournError
     from sojourn.planning.plan import Plan
@@ -19,6 +19,7 @@ _HOME = {
     "Dataset": ("sojourn.dataset.dataset", "Dataset"),
     "Plan": ("sojourn.planning.plan", "Plan"),
     "SojournError": ("sojourn.errors", "SojournError"),
+    "login": ("sojourn.api", "login"),
     "open": ("sojourn.api", "open_dataset"),
     "plan": ("sojourn.api", "plan"),
     "pull": ("sojourn.api", "pull"),
@@ -27,7 +28,7 @@ _HOME = {
 }
 
 __version__ = "0.1.0"
-__all__ = ["Dataset", "Plan", "SojournError", "open", "plan", "pull", "push", "run"]
+__all__ = ["Dataset", "Plan", "SojournError", "login", "open", "plan", "pull", "push", "run"]
 
 
 def __getattr__(name: str) -> Any:

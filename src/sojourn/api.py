@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import UsageError
@@ -10,16 +11,18 @@ from sojourn.localpath import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from sojourn.catalog import Catalog, RuntimeType
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
     from sojourn.dataset.push import MakeEngine, PushReport
+    from sojourn.dataset.source import Source
     from sojourn.dataset.verifying import VerifyReport
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
+    from sojourn.stores.base import Store
+    from sojourn.stores.login import LoginReport
 
 
 def plan(
@@ -146,6 +149,7 @@ def run(
     import random
     from datetime import UTC, datetime
 
+    from sojourn.dataset.finding import is_local_file
     from sojourn.progress import NoProgress
     from sojourn.runs.history import RunFolder, default_root
     from sojourn.runs.request import check_request, check_runtime, new_run_id
@@ -158,7 +162,8 @@ def run(
         target, arguments=arguments, data=data or {}, deadline_s=deadline_s, out=out
     )
     for wanted in request.data:
-        open_store(wanted.store)  # an address that cannot be meant is refused before the run
+        if not is_local_file(wanted.store):  # a zip, say
+            open_store(wanted.store)  # an address that cannot be meant is refused before the run
     run_id = new_run_id(request.target, now=datetime.now(UTC), randomness=random.SystemRandom())
     reporter = progress or NoProgress()
     supervisor = Supervisor(
@@ -200,8 +205,8 @@ def push(
     """
     from datetime import UTC, datetime
 
+    from sojourn.dataset.finding import source_at
     from sojourn.dataset.push import push_folder, push_source
-    from sojourn.dataset.source import StoreSource
     from sojourn.progress import NoProgress
     from sojourn.stores.dryrun import DryRun
     from sojourn.stores.url import is_address, open_store
@@ -211,18 +216,37 @@ def push(
     target = DryRun(opened) if dry_run else opened
     now = datetime.now(UTC)
     progress = progress or NoProgress()
-    source = open_store(folder) if is_address(folder) else None
-    local = local_path(folder) if source is None else source.capabilities.local_folder
-    if local is not None and make_engine is None:
-        return push_folder(local, target, message=message, now=now, progress=progress)
+    source = source_at(str(folder)) if is_address(folder) else local_path(folder)
+    if make_engine is not None:
+        source = _for_workers(source, open_store(folder))
+    if isinstance(source, Path):
+        return push_folder(source, target, message=message, now=now, progress=progress)
     return push_source(
-        StoreSource(source or open_store(folder)),
+        source,
         target,
         message=message,
         now=now,
         progress=progress,
         make_engine=make_engine,
     )
+
+
+def _for_workers(source: Source | Path, store: Store) -> Source:
+    """Return a source whose objects the workers of a cluster read by themselves.
+
+    Raises:
+        UsageError: its files lie in others.
+    """
+    from sojourn.dataset.dataset_source import DatasetSource
+    from sojourn.dataset.source import StoreSource
+
+    if isinstance(source, DatasetSource):
+        raise UsageError(
+            f"The files of {source.name} are in zips or shards, and a cluster's workers read plain "
+            "objects only.",
+            remedy="Leave out --engine ray.",
+        )
+    return StoreSource(store)
 
 
 def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None:
@@ -264,16 +288,18 @@ def pull(
         StoreError: the store holds no data set, refused, or could not be reached.
         IntegrityError: what the store holds does not match its digests.
     """
-    from sojourn.stores.url import last_component, open_store
+    from sojourn.stores.url import last_component
 
-    if folder is None:
-        folder = last_component(open_store(store))
-    target = local_path(folder)
-    return open_dataset(store, revision=revision).extract(target, include, progress=progress)
+    dataset = open_dataset(store, revision=revision)
+    target = local_path(last_component(dataset) if folder is None else folder)
+    return dataset.extract(target, include, progress=progress)
 
 
 def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     """Return a data set to read from; fetches its manifest and nothing else.
+
+    What was not pushed with Sojourn is read as well: the objects of the store are the files, or
+    those in its zips; the address may be that of one object, too.
 
     Args:
         store: Where it is: `s3://BUCKET/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a plain
@@ -285,12 +311,9 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
         StoreError: the store holds no data set, refused, or could not be reached.
         IntegrityError: the manifest cannot be used.
     """
-    from sojourn.dataset.dataset import Dataset
-    from sojourn.dataset.repository import load_manifest
-    from sojourn.stores.url import open_store
+    from sojourn.dataset.finding import find_dataset
 
-    opened = open_store(store)
-    return Dataset(load_manifest(opened, revision=revision), opened)
+    return find_dataset(store, revision=revision)
 
 
 def verify(
@@ -307,17 +330,42 @@ def verify(
         StoreError: the store holds no data set, refused, or could not be reached.
         IntegrityError: the manifest cannot be used. What else is wrong is in the report.
     """
-    from sojourn.dataset.repository import load_manifest
     from sojourn.dataset.verifying import verify_folder, verify_store
     from sojourn.progress import NoProgress
-    from sojourn.stores.url import open_store
 
-    opened = open_store(store)
-    manifest = load_manifest(opened, revision=revision)
+    found = open_dataset(store, revision=revision)
     report_to = progress or NoProgress()
     if folder is None:
-        return verify_store(manifest, opened, progress=report_to)
-    return verify_folder(manifest, opened, local_path(folder), progress=report_to)
+        return verify_store(found.manifest, found.store, progress=report_to)
+    return verify_folder(found.manifest, found.store, local_path(folder), progress=report_to)
+
+
+def login(
+    service: str, *, replace: bool = False, ask: Callable[[], str | None] | None = None
+) -> LoginReport:
+    """Store a credential where its vendor's own tools look, so that it is not asked for again.
+
+    In Colab it is taken from the notebook's Secrets; if there is none, Kaggle's from the file that
+    Colab's upload dialog brings. Elsewhere it is asked for, and not shown while it is typed. A
+    token is not taken as an argument: it would stay in the notebook.
+
+    Args:
+        service: "kaggle" or "hf".
+        replace: Whether a credential that is stored already is replaced.
+        ask: Returns an access token, or the text of a kaggle.json, in place of the above.
+
+    Raises:
+        UsageError: there is no such service, nothing usable was given, or a credential is stored
+            already and is to be kept.
+    """
+    from sojourn.stores.asking import asker_for
+    from sojourn.stores.login import check_not_stored, check_service, store_credential
+
+    check_service(service)
+    if ask is None and not replace:
+        check_not_stored(service, os.environ)
+    text = (ask or asker_for(service, os.environ))()
+    return store_credential(service, text or "", environment=os.environ, replace=replace)
 
 
 def _capabilities(catalog: Catalog, runtime_types: Sequence[RuntimeType]) -> list[str]:

@@ -12,14 +12,22 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import platformdirs
 import psutil
 
 from sojourn.catalog import load_catalog
 from sojourn.dataset.manifest import MANIFEST_KEY
-from sojourn.errors import CatalogError, SojournError, StoreError, UsageError
+from sojourn.errors import (
+    AccessDeniedError,
+    CatalogError,
+    SojournError,
+    StoreError,
+    UsageError,
+)
+from sojourn.stores.huggingface_credentials import find_huggingface_credentials
+from sojourn.stores.kaggle_credentials import find_kaggle_credentials
 from sojourn.stores.url import open_store
 from sojourn.tracing.versions import TESTED_RANGE, TESTED_TORCH, is_tested
 from sojourn.units import GIB, format_bytes
@@ -92,6 +100,10 @@ def examine_machine(
         examine_disk(shutil.disk_usage(_nearest_existing(cache)).free),
         examine_memory(psutil.virtual_memory().available),
         examine_s3_credentials(environment),
+        examine_credentials("Kaggle credentials", find_kaggle_credentials, environment, "kaggle"),
+        examine_credentials(
+            "Hugging Face credentials", find_huggingface_credentials, environment, "hf"
+        ),
     ]
     if store_url is not None:
         checks.append(examine_store(store_url))
@@ -246,6 +258,41 @@ def examine_s3_credentials(environment: Mapping[str, str]) -> Check:
             remedy += " AWS_PROFILE is not read."
         return Check(name="S3 credentials", ok=False, detail=detail, remedy=remedy)
     return Check(name="S3 credentials", ok=True, detail=detail)
+
+
+class _Found(Protocol):
+    """Credentials that know where they were found."""
+
+    @property
+    def found_in(self) -> str: ...
+
+
+def examine_credentials(
+    name: str,
+    find: Callable[[Mapping[str, str]], _Found],
+    environment: Mapping[str, str],
+    service: str,
+) -> Check:
+    """Tell where a service's credentials are found; their values are not told.
+
+    Args:
+        name: What the line is called.
+        find: Looks for them.
+        environment: The variables that they are looked up in.
+        service: What `sojourn login` calls it.
+    """
+    try:
+        found = find(environment)
+    except AccessDeniedError as error:
+        return Check(name=name, ok=False, detail=error.message, remedy=error.remedy)
+    if not found.found_in:
+        return Check(
+            name=name,
+            ok=False,
+            detail="none; public data sets need none",
+            remedy=f"sojourn login {service}",
+        )
+    return Check(name=name, ok=True, detail=f"found in {found.found_in}")
 
 
 def examine_store(store_url: str) -> Check:

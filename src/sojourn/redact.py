@@ -71,10 +71,20 @@ def hide_keys(text: str, secrets: Sequence[str] = ()) -> str:
         text: One line or many; each is looked at by itself.
         secrets: What `secret_values` found.
     """
+    lines = hide_values(text, secrets).split("\n")
+    return "\n".join(_hide_in_line(_without_cut_secret(line, secrets)) for line in lines)
+
+
+def hide_values(text: str, secrets: Sequence[str]) -> str:
+    """Hide the given values wherever they occur, and leave all else as it is.
+
+    Args:
+        text: What is to be shown.
+        secrets: Values, the longest first.
+    """
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    lines = text.split("\n")
-    return "\n".join(_hide_in_line(_without_cut_secret(line, secrets)) for line in lines)
+    return text
 
 
 def _without_cut_secret(line: str, secrets: Sequence[str]) -> str:

@@ -103,6 +103,33 @@ def test_credentials_are_never_printed(
         assert SECRET not in captured.out + captured.err
 
 
+@pytest.mark.usefixtures("config")
+def test_it_says_where_credentials_were_found_and_how_to_get_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "HF_HOME", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+
+    assert run_guarded(root, ["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "sojourn login kaggle" in out
+    assert "found in HF_TOKEN" in out
+
+    token = tmp_path / ".kaggle" / "access_token"
+    token.parent.mkdir()
+    token.write_text(SECRET)
+    token.chmod(0o600)
+    assert run_guarded(root, ["doctor"]) == 0
+    assert f"found in {token}" in capsys.readouterr().out
+    token.chmod(0o640)
+    assert run_guarded(root, ["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"chmod 600 {token}" in out
+    assert SECRET not in out
+
+
 def test_python_must_be_recent() -> None:
     assert examine_python((3, 11, 0)).ok
     old = examine_python((3, 10, 14))

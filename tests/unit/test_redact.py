@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sojourn.redact import hide_keys, secret_values
+from sojourn.redact import hide_keys, hide_values, secret_values
 
 ENVIRONMENT = {
     "WANDB_API_KEY": "canary-of-wandb",
@@ -62,3 +62,8 @@ def test_a_secret_that_was_cut_off_is_hidden_as_well() -> None:
     secrets = secret_values(ENVIRONMENT)
     assert hide_keys("ValueError: canary-of-wa…", secrets) == "ValueError: ***…"
     assert hide_keys("ValueError: can…", secrets) == "ValueError: can…"
+
+
+def test_given_values_are_hidden_and_nothing_else() -> None:
+    text = "leaks/0123456789abcdef0123456789abcdef token=abc first-secret!"
+    assert hide_values(text, ("first-secret",)) == text.replace("first-secret", "***")

@@ -25,6 +25,7 @@ VERBS = {
     "run": "run a job",
     "runs": "runs so far",
     "logs": "a run's output",
+    "login": "store a credential where its vendor's own tools look",
     "doctor": "what is installed, reachable and permitted",
 }
 

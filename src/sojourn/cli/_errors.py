@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sojourn.cli._screen import write_what_can_be_written
+from sojourn.cli._secrets import secrets_here, without_secrets
 from sojourn.errors import SojournError, UsageError
 from sojourn.printable import printable
 
@@ -175,7 +176,7 @@ def _say(text: str, stream: TextIO | None) -> None:
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
-    text = printable(text)
+    text = printable(without_secrets(secrets_here())(text))
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sojourn.cli._screen import Harmless, json_text
+from sojourn.cli._secrets import hidden, secrets_here, without_secrets
 from sojourn.printable import printable
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ class Output:
     def result(self, document: dict[str, Any], text: Callable[[], RenderableType]) -> None:
         """Print the result: one JSON document, or the text that `text()` builds."""
         if self.as_json:
-            click.echo(json_text(document, encoding=getattr(sys.stdout, "encoding", None)))
+            shown = hidden(document, secrets_here())
+            click.echo(json_text(shown, encoding=getattr(sys.stdout, "encoding", None)))
         elif not self.quiet:
-            self._console(stderr=False).print(Harmless(text()), soft_wrap=True)
+            shown_text = Harmless(text(), without_secrets(secrets_here()))
+            self._console(stderr=False).print(shown_text, soft_wrap=True)
 
     def failed_result(
         self, document: dict[str, Any], text: Callable[[], RenderableType], error: SojournError
@@ -44,7 +47,8 @@ class Output:
         from sojourn.cli._errors import error_document
 
         self.result(document | error_document(error), text)
-        click.echo(printable(f"sojourn: {error}"), err=True)
+        clean = without_secrets(secrets_here())
+        click.echo(printable(clean(f"sojourn: {error}")), err=True)
         return error.exit_code
 
     def progress(self) -> Progress:
@@ -52,7 +56,10 @@ class Output:
         from sojourn.progress import NoProgress
         from sojourn.render.progress import ConsoleProgress
 
-        return NoProgress() if self.quiet else ConsoleProgress(self._console(stderr=True))
+        if self.quiet:
+            return NoProgress()
+        clean = without_secrets(secrets_here())
+        return ConsoleProgress(self._console(stderr=True), clean=clean)
 
     def _console(self, *, stderr: bool) -> Console:
         from rich.console import Console

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sojourn.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -60,17 +60,24 @@ def json_text(document: dict[str, Any], *, encoding: str | None) -> str:
 
 
 class Harmless:
-    """Shows something without the control codes that are in its texts; its own colours stay."""
+    """Shows something without the control codes that are in its texts; its own colours stay.
 
-    def __init__(self, shown: RenderableType) -> None:
+    Args:
+        shown: What is shown.
+        clean: Takes out of a text what must not be seen.
+    """
+
+    def __init__(self, shown: RenderableType, clean: Callable[[str], str] = str) -> None:
         self._shown = shown
+        self._clean = clean
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from map(_harmless, self._segments(console, options))
+        for segment in self._segments(console, options):
+            yield _harmless(segment, self._clean)
 
     def _segments(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
         return console.render(self._shown, options)
 
 
-def _harmless(segment: Segment) -> Segment:
-    return segment if segment.control else segment._replace(text=printable(segment.text))
+def _harmless(segment: Segment, clean: Callable[[str], str]) -> Segment:
+    return segment if segment.control else segment._replace(text=printable(clean(segment.text)))

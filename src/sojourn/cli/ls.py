@@ -22,7 +22,10 @@ def command(output: Output, *, store: str, glob: str | None, revision: str | Non
     In GLOB, * and ? stay within one folder, ** crosses folders, [abc] is one of these. A name
     without any of them takes the folder of that name with all that is in it.
 
-    Costs one request: the manifest is read, no data.
+    What was not pushed with sojourn is listed as well: loose files, or what is in zips.
+
+    Costs one request: the manifest is read, no data; without one, a listing and each zip's
+    directory.
 
     \b
     Example:

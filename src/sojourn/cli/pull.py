@@ -27,6 +27,9 @@ def command(
 ) -> None:
     """Get the data set in STORE into DIR, byte for byte; only what is not there yet.
 
+    STORE may also hold what was not pushed with sojourn, loose files or zips, or be the address of
+    one zip; zips are unpacked on the way, and checked by their CRC-32.
+
     DIR is the last part of STORE's address if it is not given. Every file is checked against its
     digest before it gets its name. Files in DIR that the set does not hold are left alone.
 

@@ -36,8 +36,10 @@ def command(
     Tables (CSV and TSV) are kept as columns where their text can be written anew from these, byte
     for byte; that is checked while packing. Overlapping windows are kept once.
 
-    DIR may be s3://BUCKET/PREFIX too: its objects are sent as the files of a folder. With --engine
-    ray the workers of a cluster read them there and send the shards, byte for byte the same.
+    DIR may be the address of a store too: the files of a data set that is there, pushed or not, are
+    sent from store to store, those in zips unpacked; else its objects, as the files of a folder.
+    With --engine ray the workers of a cluster read objects there and send the shards, byte for byte
+    the same.
 
     STORE is s3://BUCKET/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
     of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.

@@ -32,7 +32,7 @@ def command(output: Output, *, store: str, folder: str | None, revision: str | N
     \b
     Exit status:
       0  all matches
-      2  there is no DIR, or no revision R
+      2  there is no DIR, or no revision R; or STORE was not pushed with sojourn, and has no digests
       5  STORE holds no data set, refused, or could not be reached
       6  something does not match; each is listed
     """  # noqa: D301 - \b is click's mark for lines that stay as they are

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sojourn.dataset.digests import can_be_made
 from sojourn.dataset.listing import STAGING_PREFIX
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.source import file_digest
@@ -153,6 +154,7 @@ def _kept(
         elif digest == member.digest:
             known_kept.add(member.path)
     with ThreadPoolExecutor(_HASHERS, "compare") as pool:
-        digests = pool.map(file_digest, (folder / member.path for member in unknown))
-        read_kept = {m.path for m, found in zip(unknown, digests, strict=True) if found == m.digest}
+        read = [member for member in unknown if can_be_made(member.digest)]
+        digests = pool.map(lambda m: file_digest(folder / m.path, like=m.digest), read)
+        read_kept = {m.path for m, found in zip(read, digests, strict=True) if found == m.digest}
     return known_kept, read_kept

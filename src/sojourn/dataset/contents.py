@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.columns import to_pandas
 from sojourn.dataset.caching import Recent
-from sojourn.dataset.frames import FrameId, FrameSource, Layout, check_digest
+from sojourn.dataset.digests import Digester
+from sojourn.dataset.foreign_frames import frames_of
+from sojourn.dataset.frames import FrameId, Layout, check_digest, check_found_digest
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Contents:
         self._store = store
         self._manifest = manifest
         self._layout = Layout(manifest)
-        frames = FrameSource(store, manifest, self._layout)
+        self.source = frames = frames_of(store, manifest, self._layout)
         self._source = SegmentSource(store, manifest, self._layout, frames)
         self.frames: Recent[FrameId, bytes] = Recent(frames.fetch, keep=_KEPT)
         self.segments: Recent[SegmentId, Segment] = Recent(self._source.fetch, keep=_KEPT)
@@ -64,6 +66,38 @@ class Contents:
             return False
         return name == self._source.layout_of(member).style.encoding
 
+    def chunks(self, member: Member) -> Iterator[bytes]:
+        """Yield a file's bytes, a frame or a part of a table at a time.
+
+        Raises:
+            IntegrityError: the store holds something else than was pushed; the last bytes are not
+                given out before that is known.
+        """
+        digester = Digester(member.digest)
+        before = b""
+        for data in self._pieces_of(member):
+            if before:
+                yield before
+            digester.update(data)
+            before = data
+        check_found_digest(self._store, self._manifest, member, digester.digest())
+        if before:
+            yield before
+
+    def _pieces_of(self, member: Member) -> Iterator[bytes]:
+        pieces = self.pieces(member)
+        if pieces is None:
+            for index, segment_id in enumerate(segment_ids(member)):
+                segment = self.segments.get(segment_id)
+                for _, _, text in self._source.texts(segment, [(member, index)]):
+                    yield text
+        elif pieces and self.source.is_streamed(pieces[0][0]):
+            yield from self.source.stream(pieces[0][0])
+        else:
+            for frame_id, piece in pieces:
+                raw = memoryview(self.frames.get(frame_id))
+                yield bytes(raw[piece.start : piece.start + piece.size_bytes])
+
     def table(self, member: Member) -> Any:
         """Return a table that is kept as columns as pandas reads its text; nothing is parsed.
 
@@ -89,7 +123,8 @@ class Contents:
         ids = dict.fromkeys(segment_ids(member))
         yield from ids if len(ids) == 1 else ()
         for frame_id, _ in self._layout.pieces(member):
-            yield frame_id
+            if not self.source.is_streamed(frame_id):
+                yield frame_id
 
     def fetch(self, what: FrameId | SegmentId) -> object:
         """Have a frame or segment fetched, so that it is here when it is asked for."""
@@ -97,6 +132,9 @@ class Contents:
 
     def _stored(self, pieces: Sequence[tuple[FrameId, Piece]]) -> bytes:
         frame_ids = [frame_id for frame_id, _ in pieces]
+        if frame_ids and self.source.is_streamed(frame_ids[0]):
+            # Too large to be kept for its neighbours, of which it has none.
+            return b"".join(self.source.stream(frame_ids[0]))
         content = bytearray()
         with ThreadPoolExecutor(_REQUESTS, "read") as pool:
             # A frame is let go of as soon as its part is taken.

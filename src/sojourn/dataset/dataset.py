@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 
 from sojourn.dataset.archives import ArchiveShelf
 from sojourn.dataset.contents import Ahead, Contents
+from sojourn.dataset.digests import Digester
+from sojourn.dataset.foreign import ForeignManifest
 from sojourn.dataset.formats import check_library, kind_of, parse_table, reads_in_part
 from sojourn.dataset.frames import check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
-from sojourn.dataset.opening import BufferedFile, MemberFile, check_mode
+from sojourn.dataset.opening import BufferedFile, MemberFile, StreamedFile, check_mode
 from sojourn.dataset.pull import PullReport, pull_manifest
 from sojourn.errors import NoSuchFileError, UsageError
 from sojourn.localpath import local_path
 from sojourn.progress import NoProgress
-from sojourn.stores.url import open_store
+from sojourn.stores.url import open_object, open_store
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class Dataset:
 
     Names are paths relative to the folder that was pushed. In globs `*` stays within a folder and
     `**` crosses folders. A link to a file is read as that file. `archive.zip!inner/name` is a file
-    in an archive. What is read whole has been checked against its digest.
+    in an archive. What is read whole has been checked against its digest; the files of a data set
+    that was not pushed with Sojourn may have none.
 
     May be read in several threads at once and in forked processes, and pickled: the other process
     opens the store by its address.
@@ -64,8 +67,16 @@ class Dataset:
         return self._store.url
 
     @property
+    def store(self) -> Store:
+        """The store that the data set is in."""
+        return self._store
+
+    @property
     def revision(self) -> str:
-        """Which revision this is; it stays that one when somebody pushes another."""
+        """Which revision this is; it stays that one when somebody pushes another.
+
+        Empty for what was not pushed with Sojourn.
+        """
         return self.manifest.revision
 
     def files(self, glob: str = "**") -> list[str]:
@@ -313,7 +324,17 @@ class Dataset:
 
     def __repr__(self) -> str:
         size = format_bytes(self.manifest.raw_bytes)
-        return f"<Dataset {self.url} {self.revision}: {len(self.manifest.files)} files, {size}>"
+        revision = f" {self.revision}" if self.revision else ""
+        return f"<Dataset {self.url}{revision}: {len(self.manifest.files)} files, {size}>"
+
+    def chunks(self, member: Member) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces, a few MiB of them in memory at a time.
+
+        Raises:
+            IntegrityError: the store holds something else than was pushed; told before the last
+                piece.
+        """
+        return self._contents.chunks(member)
 
     def frames_of(self, name: str) -> tuple[FrameId, ...]:
         """Return the frames that a file's bytes are in, in order; none if it has none in a shard.
@@ -338,6 +359,12 @@ class Dataset:
         pieces = self._contents.pieces(member)
         if pieces is None:
             return io.BytesIO(self.read_bytes(name))
+        source = self._contents.source
+        if pieces and source.is_streamed(pieces[0][0]):
+            stream = partial(source.stream, pieces[0][0])
+            return BufferedFile(
+                StreamedFile(name=name, size_bytes=member.size_bytes, stream=stream)
+            )
         return BufferedFile(
             MemberFile(
                 name=name,
@@ -345,12 +372,14 @@ class Dataset:
                 pieces=pieces,
                 fetch=self._contents.frames.get,
                 check=partial(check_found_digest, self._store, self.manifest, member),
+                digester=Digester(member.digest),
             )
         )
 
 
 def _reopened(manifest: Manifest, url: str, frames_kept: int) -> Dataset:
-    dataset = Dataset(manifest, open_store(url))
+    is_object = isinstance(manifest, ForeignManifest) and manifest.is_object
+    dataset = Dataset(manifest, (open_object(url) if is_object else None) or open_store(url))
     dataset.hold_frames(frames_kept)
     return dataset
 

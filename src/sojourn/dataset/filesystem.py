@@ -8,14 +8,15 @@ Known to fsspec by the entry point `sojourn` of the group `fsspec.specs`. Only f
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from fsspec.spec import AbstractFileSystem
 
-from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.repository import load_manifest
+from sojourn.dataset.finding import find_dataset
 from sojourn.errors import NoSuchFileError, ReadOnlyError, UsageError
-from sojourn.stores.url import open_store
+
+if TYPE_CHECKING:
+    from sojourn.dataset.dataset import Dataset
 
 
 class SojournFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -43,8 +44,7 @@ class SojournFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 remedy='Give its address: `storage_options={"address": "s3://BUCKET/PREFIX"}`, or '
                 '`fsspec.filesystem("sojourn", address=…)`.',
             )
-        store = open_store(address)
-        self.dataset = Dataset(load_manifest(store, revision=revision), store)
+        self.dataset = find_dataset(address, revision=revision)
         self._entries, self._folders = _tree(self.dataset)
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import zstandard
 
-from sojourn.dataset.manifest import digest_of
+from sojourn.dataset.digests import digest_like
+from sojourn.dataset.manifest import repair_shards
 from sojourn.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -99,6 +100,34 @@ def _starts(sizes: Iterator[int]) -> list[int]:
     return list(accumulate(sizes, initial=0))[:-1]
 
 
+class Frames(Protocol):
+    """What fetches the frames of a data set. Every verb may be called from several threads."""
+
+    def fetch(self, frame_id: FrameId) -> bytes:
+        """Return a decoded frame.
+
+        Raises:
+            IntegrityError: the store holds something else than the manifest says.
+        """
+        ...
+
+    def fetch_packed(self, frame_id: FrameId) -> bytes:
+        """Return a frame as it is in the store."""
+        ...
+
+    def decode(self, frame_id: FrameId, data: bytes) -> bytes:
+        """Return what a frame holds, given as it is in the store."""
+        ...
+
+    def is_streamed(self, frame_id: FrameId) -> bool:
+        """Tell whether a frame is better taken by `stream`; it then holds one file, whole."""
+        ...
+
+    def stream(self, frame_id: FrameId) -> Iterator[bytes]:
+        """Yield what a frame holds, in pieces."""
+        ...
+
+
 class FrameSource:
     """Decoded frames of one data set. May be used from several threads at once."""
 
@@ -141,6 +170,14 @@ class FrameSource:
         shard = self._manifest.shards[frame_id.shard]
         return _decode(data, shard.frames[frame_id.frame].raw_bytes, self._store, shard.key)
 
+    def is_streamed(self, frame_id: FrameId) -> bool:  # noqa: ARG002
+        """Tell that none is: they are written small enough to be decoded in memory."""
+        return False
+
+    def stream(self, frame_id: FrameId) -> Iterator[bytes]:
+        """Yield what a frame holds, in one piece."""
+        yield self.fetch(frame_id)
+
 
 def check_digest(
     store: Store, manifest: Manifest, member: Member, data: bytes | memoryview
@@ -150,10 +187,10 @@ def check_digest(
     Raises:
         IntegrityError: they are not what was pushed.
     """
-    check_found_digest(store, manifest, member, digest_of(data))
+    check_found_digest(store, manifest, member, digest_like(member.digest, data))
 
 
-def check_found_digest(store: Store, manifest: Manifest, member: Member, found: str) -> None:
+def check_found_digest(store: Store, manifest: Manifest, member: Member, found: str | None) -> None:
     """Check the digest that a whole file's bytes were found to have.
 
     Raises:
@@ -161,15 +198,17 @@ def check_found_digest(store: Store, manifest: Manifest, member: Member, found: 
     """
     if found != member.digest:
         key = manifest.shards[member.shard].key
-        raise damaged(store, key, f"{member.path!r} does not match its digest")
+        raise IntegrityError(
+            f"The object {key} in {store.url} is damaged: {member.path!r} does not match its "
+            "digest.",
+            remedy=manifest.repair(store.url),
+        )
 
 
 def damaged(store: Store, key: str, why: str) -> IntegrityError:
-    """Return the error for an object that does not hold what the manifest says."""
+    """Return the error for a shard that does not hold what the manifest says."""
     return IntegrityError(
-        f"The object {key} in {store.url} is damaged: {why}.",
-        remedy="Delete that object and push the folder again; "
-        f"`sojourn verify {store.url}` lists all that is wrong.",
+        f"The object {key} in {store.url} is damaged: {why}.", remedy=repair_shards(store.url)
     )
 
 

@@ -71,6 +71,8 @@ class KnownFiles:
         """
         now_ns, before = time.time_ns(), dict(self._known)
         for member in members:
+            if member.digest is None:
+                continue
             with suppress(OSError):
                 stamp = _stamp((self._folder / member.path).lstat())
                 if _is_settled(stamp, now_ns):
@@ -80,6 +82,11 @@ class KnownFiles:
         if self._known != before:
             with suppress(OSError):
                 _save(self._record, self._known)
+
+
+def wait_until_settled() -> None:
+    """Wait until what was written just now can be noted, on most file systems."""
+    time.sleep(_TICK_NS / 1e9)
 
 
 def _stamp(status: os.stat_result) -> list[int]:

@@ -114,7 +114,8 @@ class Member:
         shard: Index of the shard that holds it.
         size_bytes: Of a file; 0 for others.
         offset: Where a file's bytes begin in the shard's tar archive; 0 if it is kept as columns.
-        digest: Of a file's bytes; None for others.
+        digest: Of a file's bytes, or what stands for it (`digests`); None for others, and where
+            whoever made the data set gives none.
         target: Where a link points, relative to the folder that it is in; None for others.
         rows: Of a table, without its header; None if unknown or no table.
         columns: Of a table; None if unknown or no table.
@@ -159,6 +160,18 @@ class Manifest:
     def stored_bytes(self) -> int:
         """Bytes in all shards."""
         return sum(shard.size_bytes for shard in self.shards)
+
+    def repair(self, url: str) -> str:
+        """Return what to do about an object at an address that is damaged."""
+        return repair_shards(url)
+
+
+def repair_shards(url: str) -> str:
+    """Return what to do about a shard at an address that is damaged."""
+    return (
+        "Delete that object and push the folder again; "
+        f"`sojourn verify {url}` lists all that is wrong."
+    )
 
 
 def digest_of(data: bytes | memoryview) -> str:

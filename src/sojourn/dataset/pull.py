@@ -14,12 +14,13 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.choosing import choose_changes, count_others
-from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece, damaged
+from sojourn.dataset.digests import Digester, can_be_made
+from sojourn.dataset.foreign_frames import frames_of
+from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
 from sojourn.dataset.globs import select
-from sojourn.dataset.known_files import KnownFiles
+from sojourn.dataset.known_files import KnownFiles, wait_until_settled
 from sojourn.dataset.links import led_to
 from sojourn.dataset.localdisk import check_space, local_disk
-from sojourn.dataset.manifest import digest_of
 from sojourn.dataset.names import check_names
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 from sojourn.dataset.source import file_digest
@@ -28,6 +29,7 @@ from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from sojourn.columns import Segment
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 # Frames that are decoded and written at once; each takes as much again, and more for text.
 _DECODED_AT_ONCE = 2
+# Large members of zips that are unpacked at once; each has four ranges of 8 MiB under way.
+_STREAMED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class PullReport:
     Attributes:
         url: Where the data set is.
         folder: Where it is now.
-        revision: Which revision.
+        revision: Which revision; empty if it was not pushed with Sojourn.
         files: Files that were asked for.
         raw_bytes: Bytes in these files.
         files_fetched: Files that were not there, or differed.
@@ -95,9 +99,17 @@ def pull_manifest(
         _prepare(folder, changes)
         with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
             fetching = _Fetching(manifest, store, folder, staging, task)
-            fetching.run(changes.fetch)
+            try:
+                fetching.run(changes.fetch)
+            except BaseException:
+                # Those that are in place need not be fetched again.
+                known.note(fetching.installed)
+                raise
             _make_links(folder, staging, changes.links)
         _set_modes(folder, changes)
+    if not all(can_be_made(member.digest) for member in changes.fetch):
+        # Only by what is noted are these known again.
+        wait_until_settled()
     known.note((*changes.fetch, *changes.kept))
     files = [member for member in members if member.kind == "file"]
     return PullReport(
@@ -183,14 +195,16 @@ class _Fetching:
         self._staging = staging
         self._task = task
         self._layout = Layout(manifest)
-        self._frames = FrameSource(store, manifest, self._layout)
+        self._frames = frames_of(store, manifest, self._layout)
         self._segments = SegmentSource(store, manifest, self._layout, self._frames)
         self._numbers = count()
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(_DECODED_AT_ONCE)
+        self._streaming = threading.Semaphore(_STREAMED_AT_ONCE)
         self._stopped = False
         self._parts: dict[str, _Part] = {}
         self.fetched_bytes = 0
+        self.installed: list[Member] = []
 
     def run(self, files: tuple[Member, ...]) -> None:
         by_frame: dict[FrameId, list[Piece]] = {}
@@ -204,7 +218,7 @@ class _Fetching:
             if len(pieces) + len(segments) > 1:
                 self._parts[member.path] = _Part(self._new_path(), left_bytes=member.size_bytes)
             elif not pieces and not segments:
-                self._write_whole(member, b"")
+                self._write_whole(member, ())
         with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
             fetched = [pool.submit(self._fetch, *item) for item in sorted(by_frame.items())]
             fetched += [pool.submit(self._fetch_tables, *item) for item in by_segment.items()]
@@ -218,12 +232,26 @@ class _Fetching:
     def _fetch(self, frame_id: FrameId, pieces: list[Piece]) -> None:
         if self._stopped:
             return
+        if self._frames.is_streamed(frame_id):
+            with self._streaming:
+                self._write_whole(pieces[0].member, self._while_wanted(frame_id))
+            self._count_fetched(self._packed_bytes(frame_id))
+            return
         data = self._frames.fetch_packed(frame_id)
         self._count_fetched(len(data))
         with self._decoding:
             raw = self._frames.decode(frame_id, data)
             del data
             self._write_pieces(memoryview(raw), pieces)
+
+    def _while_wanted(self, frame_id: FrameId) -> Iterator[bytes]:
+        for data in self._frames.stream(frame_id):
+            if self._stopped:
+                raise _StoppedError
+            yield data
+
+    def _packed_bytes(self, frame_id: FrameId) -> int:
+        return self._manifest.shards[frame_id.shard].frames[frame_id.frame].size_bytes
 
     def _write_pieces(self, raw: memoryview, pieces: list[Piece]) -> None:
         for piece in pieces:
@@ -233,7 +261,7 @@ class _Fetching:
             if piece.member.path in self._parts:
                 self._write_part(piece.member, piece.at, content)
             else:
-                self._write_whole(piece.member, content)
+                self._write_whole(piece.member, (content,))
 
     def _fetch_tables(self, segment_id: SegmentId, parts: list[tuple[Member, int]]) -> None:
         if self._stopped:
@@ -253,23 +281,26 @@ class _Fetching:
                 at = sum(part.text_bytes for part in member.table.parts[:index])
                 self._write_part(member, at, text)
             else:
-                self._write_whole(member, text)
+                self._write_whole(member, (text,))
 
     def _count_fetched(self, fetched_bytes: int) -> None:
         with self._lock:
             self.fetched_bytes += fetched_bytes
 
-    def _write_whole(self, member: Member, content: bytes | memoryview) -> None:
-        self._check_digest(member, digest_of(content))
+    def _write_whole(self, member: Member, content: Iterable[bytes | memoryview]) -> None:
         path = self._new_path()
+        digester = Digester(member.digest)
         # Python's own files ask the system for thrice as much, ten thousands of times.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write(descriptor, content)
+            for data in content:
+                digester.update(data)
+                _write(descriptor, data)
+                self._task.advance(len(data))
             os.fchmod(descriptor, member.mode)
         finally:
             os.close(descriptor)
-        self._task.advance(len(content))
+        self._check_digest(member, digester.digest())
         self._install(member, path)
 
     def _write_part(self, member: Member, at: int, content: bytes | memoryview) -> None:
@@ -285,18 +316,18 @@ class _Fetching:
             part.left_bytes -= len(content)
             complete = part.left_bytes == 0
         if complete:
-            self._check_digest(member, file_digest(part.path))
+            self._check_digest(member, file_digest(part.path, like=member.digest))
             part.path.chmod(member.mode)
             self._install(member, part.path)
 
-    def _check_digest(self, member: Member, found: str) -> None:
-        if found != member.digest:
-            key = self._manifest.shards[member.shard].key
-            raise damaged(self._store, key, f"{member.path!r} does not match its digest")
+    def _check_digest(self, member: Member, found: str | None) -> None:
+        check_found_digest(self._store, self._manifest, member, found)
 
     def _install(self, member: Member, path: Path) -> None:
         path.replace(self._folder / member.path)
         self._task.advance(0, files=1)
+        with self._lock:
+            self.installed.append(member)
 
     def _new_path(self) -> Path:
         return self._staging / f"file-{next(self._numbers)}"
@@ -307,6 +338,10 @@ def _write(descriptor: int, content: bytes | memoryview) -> None:
     while left:
         # A disk that fills up takes a part, and refuses the next.
         left = left[os.write(descriptor, left) :]
+
+
+class _StoppedError(Exception):
+    """Another file could not be brought, so this one is not either. Whoever waits has the other."""
 
 
 @dataclass(slots=True)

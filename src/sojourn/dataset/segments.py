@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sojourn.columns import Layout as TableLayout
     from sojourn.columns import Segment
-    from sojourn.dataset.frames import FrameId, FrameSource, Layout
+    from sojourn.dataset.frames import FrameId, Frames, Layout
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.dataset.manifest import Segment as Place
     from sojourn.errors import IntegrityError
@@ -40,9 +40,7 @@ def segment_ids(member: Member) -> tuple[SegmentId, ...]:
 class SegmentSource:
     """Segments of one data set. May be used from several threads at once."""
 
-    def __init__(
-        self, store: Store, manifest: Manifest, layout: Layout, frames: FrameSource
-    ) -> None:
+    def __init__(self, store: Store, manifest: Manifest, layout: Layout, frames: Frames) -> None:
         self._store = store
         self._manifest = manifest
         self._layout = layout

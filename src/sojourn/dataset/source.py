@@ -8,6 +8,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from sojourn.dataset.digests import Digester
 from sojourn.dataset.listing import Entry, list_folder
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX, path_order
@@ -91,7 +92,7 @@ class FolderSource:
     def digest(self, path: str) -> str:
         """Return the digest of a file's bytes."""
         with local_disk(f"read {self._folder / path}"):
-            return file_digest(self._folder / path)
+            return file_digest(self._folder / path) or ""
 
 
 class StoreSource:
@@ -167,14 +168,21 @@ def _folder_entry(path: str) -> Entry:
     return Entry(path=path, kind="folder", mode=0o755, size_bytes=0, modified_ns=0)
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, *, like: str | None = DIGEST_PREFIX) -> str | None:
     """Return the digest of a file's bytes.
+
+    Args:
+        path: The file.
+        like: A digest that it is made in the way of.
 
     Raises:
         IntegrityError: the path has become a pipe or device.
     """
+    digester = Digester(like)
     with _opened(path) as file:
-        return DIGEST_PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
+        while data := file.read(_READ_BYTES):
+            digester.update(data)
+    return digester.digest()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.caching import Recent
+from sojourn.dataset.digests import can_be_made
+from sojourn.dataset.foreign import ForeignManifest
 from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX
@@ -45,7 +47,7 @@ class VerifyReport:
     Attributes:
         url: The store.
         folder: The folder that was checked against it; None if the store itself was.
-        revision: Which revision.
+        revision: Which revision; empty if it was not pushed with Sojourn.
         checked_bytes: Bytes that were read.
         checked_files: Files that were checked.
         problems: All that is wrong, in the manifest's order.
@@ -64,7 +66,8 @@ class VerifyReport:
         count = len(self.problems)
         what = self.folder or self.url
         things = "thing does" if count == 1 else "things do"
-        return f"{count} {things} not match revision {self.revision} in {what}."
+        revision = f"revision {self.revision}" if self.revision else "what is there"
+        return f"{count} {things} not match {revision} in {what}."
 
     @property
     def remedy(self) -> str:
@@ -79,7 +82,14 @@ def verify_store(manifest: Manifest, store: Store, *, progress: Progress) -> Ver
 
     Raises:
         StoreError: the store cannot be read.
+        UsageError: there are no digests.
     """
+    if isinstance(manifest, ForeignManifest):
+        raise UsageError(
+            f"{store.url} was not pushed with Sojourn, so it has no digests to check it by.",
+            remedy="`sojourn pull` checks what it has: sizes, and the CRC-32 of files in zips. To "
+            f"have digests, send it elsewhere: `sojourn push {store.url} STORE`.",
+        )
     checks = _ShardChecks(manifest, store)
     indexes = range(len(manifest.shards))
     with (
@@ -108,6 +118,12 @@ def verify_folder(
     check_reachable(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", remedy="Name the folder to check.")
+    if not all(can_be_made(member.digest) for member in manifest.files):
+        raise UsageError(
+            f"{store.url} was not pushed with Sojourn, and gives no digests of its files, so a "
+            "folder cannot be compared with them.",
+            remedy=f"`sojourn pull {store.url} DIR` into a new folder, and compare the two.",
+        )
 
     def check(member: Member) -> Problem | None:
         with local_disk(f"read {folder / member.path}"):
@@ -142,7 +158,7 @@ def _wrong_in_folder(path: Path, member: Member) -> str | None:
         return "the link points elsewhere"
     if member.kind == "file" and status.st_size != member.size_bytes:
         return f"{status.st_size} bytes instead of {member.size_bytes}"
-    if member.kind == "file" and file_digest(path) != member.digest:
+    if member.kind == "file" and file_digest(path, like=member.digest) != member.digest:
         return "its contents differ"
     return None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
+from sojourn.dataset.digests import can_be_made
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def pull_document(report: PullReport) -> dict[str, Any]:
         "schema": "sojourn.pull/1",
         "store": report.url,
         "folder": str(report.folder),
-        "revision": report.revision,
+        "revision": report.revision or None,
         "files": report.files,
         "bytes": report.raw_bytes,
         "files_fetched": report.files_fetched,
@@ -81,8 +82,8 @@ def pull_text(report: PullReport) -> RenderableType:
     lines = [
         Text.assemble(
             f"{report.folder} holds {_files(report.files)}, {format_bytes(report.raw_bytes)}"
-            f" ({format_bytes(report.fetched_bytes)} fetched{there}); revision ",
-            (report.revision, "bold"),
+            f" ({format_bytes(report.fetched_bytes)} fetched{there}); ",
+            *_revision(report.revision),
         )
     ]
     if report.other_files:
@@ -97,9 +98,9 @@ def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> d
     return {
         "schema": "sojourn.ls/1",
         "store": url,
-        "revision": manifest.revision,
+        "revision": manifest.revision or None,
         "parent": manifest.parent,
-        "created": manifest.created,
+        "created": manifest.created or None,
         "message": manifest.message,
         "files": sum(member.kind == "file" for member in members),
         "bytes": sum(member.size_bytes for member in members),
@@ -110,7 +111,7 @@ def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> d
                 "kind": member.kind,
                 "mode": f"{member.mode:04o}",
                 "bytes": member.size_bytes if member.kind == "file" else None,
-                "digest": member.digest,
+                "digest": member.digest if can_be_made(member.digest) else None,
                 "target": member.target,
                 "rows": member.rows,
                 "columns": member.columns,
@@ -132,9 +133,9 @@ def ls_text(manifest: Manifest, members: Sequence[Member], *, url: str) -> Rende
     return Text.assemble(
         (lines[0] + "\n", "bold"),
         "".join(f"{line}\n" for line in lines[1:]),
-        f"{total}, revision ",
-        (manifest.revision, "bold"),
-        f" of {manifest.created}{message}",
+        f"{total}, ",
+        *_revision(manifest.revision),
+        f" of {manifest.created}{message}" if manifest.created else "",
     )
 
 
@@ -144,7 +145,7 @@ def verify_document(report: VerifyReport) -> dict[str, Any]:
         "schema": "sojourn.verify/1",
         "store": report.url,
         "folder": None if report.folder is None else str(report.folder),
-        "revision": report.revision,
+        "revision": report.revision or None,
         "ok": not report.problems,
         "files": report.checked_files,
         "bytes": report.checked_bytes,
@@ -158,7 +159,8 @@ def verify_text(report: VerifyReport) -> RenderableType:
         what = report.folder or report.url
         match = "matches" if report.checked_files == 1 else "match"
         return Text(
-            f"{what}: {_files(report.checked_files)} {match} revision {report.revision} "
+            f"{what}: {_files(report.checked_files)} {match} "
+            f"{f'revision {report.revision}' if report.revision else report.url} "
             f"({format_bytes(report.checked_bytes)} read)."
         )
     shown = report.problems[:_MOST_PROBLEMS_SHOWN]
@@ -181,6 +183,13 @@ def _cells(member: Member) -> tuple[str, str, str]:
         return "", "", f"{name} -> {shown_name(member.target or '')}"
     shape = f"{member.rows} {_TIMES} {member.columns}" if member.rows is not None else ""
     return format_bytes(member.size_bytes), shape, name
+
+
+def _revision(revision: str) -> tuple[tuple[str, str], ...]:
+    """Return the parts of a text, each with its style."""
+    if not revision:
+        return (("not pushed with Sojourn, so without revisions", ""),)
+    return (("revision ", ""), (revision, "bold"))
 
 
 def _files(count: int) -> str:

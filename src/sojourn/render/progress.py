@@ -41,11 +41,19 @@ class ConsoleProgress:
     Args:
         console: Where to show them.
         clock: Tells seconds.
+        clean: Takes out of a note what must not be seen.
     """
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        clean: Callable[[str], str] = str,
+    ) -> None:
         self._console = console
         self._clock = clock
+        self._clean = clean
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._open_tasks = 0
@@ -56,7 +64,7 @@ class ConsoleProgress:
 
     def note(self, message: str) -> None:
         """Print one line, above the bars if there are any."""
-        self._console.print(Text(printable(message)), soft_wrap=True)
+        self._console.print(Text(printable(self._clean(message))), soft_wrap=True)
 
     def _begin(self, *, label: str, total: int | None, unit: str) -> tuple[Bars, TaskID] | None:
         """Open a bar, or return None where the console cannot move its cursor."""

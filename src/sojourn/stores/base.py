@@ -8,7 +8,7 @@ Keys are relative POSIX paths of printable characters: `shards/3f9c….tar.zst`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from sojourn.errors import StoreError
@@ -43,10 +43,19 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """One line of a store's listing."""
+    """One line of a store's listing.
+
+    Attributes:
+        key: The object's name.
+        size_bytes: How large it is.
+        digest: Of its bytes, `sha256:` or `md5:` and hex digits, where the store gives one.
+        version: A mark that changes when the object does, where the store gives one.
+    """
 
     key: str
     size_bytes: int
+    digest: str | None = field(default=None, compare=False)
+    version: str | None = field(default=None, compare=False)
 
 
 class Store(Protocol):

@@ -136,7 +136,11 @@ class ObjectStore:
         try:
             for batch in obstore.list(self._to_read(), prefix.rstrip("/") or None):
                 for entry in batch:
-                    yield StoredObject(key=str(entry["path"]), size_bytes=int(entry["size"]))
+                    yield StoredObject(
+                        key=str(entry["path"]),
+                        size_bytes=int(entry["size"]),
+                        version=entry["e_tag"],
+                    )
         except _REFUSALS as error:
             listing = self._error(error, verb="list", key=prefix)
             # A folder that is not there yet holds nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import StoreError
@@ -48,14 +48,59 @@ def open_store(url: str | Path) -> Store:
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
+def open_object(url: str | Path) -> Store | None:
+    """Return the one object at an address, as a store of its own; None where none can be.
+
+    Whether it is there is not looked at yet.
+
+    Raises:
+        StoreError: the address is of no known kind, or malformed.
+    """
+    from sojourn.stores.one_object import OneObject
+
+    place, slash, key = os.fspath(url).rstrip("/").rpartition("/")
+    if is_address(url) and (place.endswith("/") or not slash):
+        return None  # a bucket or host alone
+    if not is_address(url):
+        place = place or ("/" if slash else ".")
+    scheme = os.fspath(url).partition(":")[0].lower()
+    # In these addresses a percent sign stands for another character.
+    key = unquote(key, errors="surrogateescape") if scheme in ("file", "http", "https") else key
+    return OneObject(open_store(place), check_key(key)) if key not in ("", ".", "..") else None
+
+
+def find_local_path(url: str | Path) -> Path | None:
+    """Return the path of this machine that an address names; None if it names none of these.
+
+    Raises:
+        StoreError: it can be no path.
+    """
+    address = _ADDRESS.fullmatch(os.fspath(url))
+    if address is None:
+        return local_path(url, error=StoreError)
+    if address[1].lower() != "file":
+        return None
+    return local_path(unquote(address[2], errors="surrogateescape"), error=StoreError)
+
+
 def is_address(text: str | Path) -> bool:
     """Tell whether a text is an address with a scheme, such as s3://…, and no plain path."""
     return _ADDRESS.fullmatch(os.fspath(text)) is not None
 
 
-def last_component(store: Store) -> str:
-    """Return the last part of a store's address: what a pull names its folder after."""
-    return store.url.rstrip("/").rpartition("/")[2]
+class _Addressed(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
+def last_component(store: _Addressed) -> str:
+    """Return the last part of a store's address: what a pull names its folder after.
+
+    A zip's files go into a folder that is called as the zip without its ending.
+    """
+    name = store.url.rstrip("/").rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    return stem if stem and f"{dot}{ending}".lower() == ".zip" else name
 
 
 def _open_path(path: str) -> Store:
