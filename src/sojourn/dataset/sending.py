@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from sojourn.dataset.manifest import SHARDS_PREFIX
 from sojourn.errors import StoreError
+from sojourn.stores.base import stage
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Sender:
 
     def is_stored(self, shard: Shard) -> bool:
         """Tell whether the store holds the shard already, going by its key and size."""
+        if self._store.capabilities.lists_slowly:
+            return self._store.find(shard.key) == shard.size_bytes
         if self._stored is None:
             self._stored = {o.key: o.size_bytes for o in self._store.list(SHARDS_PREFIX)}
         return self._stored.get(shard.key) == shard.size_bytes
@@ -76,7 +79,7 @@ class Sender:
     def _put(self, packed: PackedShard) -> None:
         with packed.file as file:
             body = cast("BinaryIO", _UntilStopped(file, self._stopped))
-            self._store.put(packed.shard.key, body)
+            stage(self._store, packed.shard.key, body)
 
     def __enter__(self) -> Self:
         return self

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
 from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
@@ -18,6 +18,7 @@ from sojourn.stores.base import (
     Capabilities,
     StoredObject,
     body_size_bytes,
+    check_expected,
     check_key,
     check_prefix,
 )
@@ -26,6 +27,7 @@ from sojourn.stores.refusals import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from obstore import PutMode, UpdateVersion
     from obstore.store import ClientConfig, RetryConfig
     from obstore.store import ObjectStore as Handle
 
@@ -125,6 +127,42 @@ class ObjectStore:
         except _REFUSALS as error:
             raise self._error(error, verb="write", key=key) from error
 
+    def stage(self, key: str, body: Body) -> None:
+        """Create or replace the object; it is seen at once."""
+        self.put(key, body)
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace the object if nobody does meanwhile, where the store can tell."""
+        check_key(key)
+        self._check_writable()
+        held, mode = self._held(key)
+        check_expected(self, key, held, expected)
+        # A folder's files cannot be guarded in a way that every file system knows.
+        if self.capabilities.local_folder is not None:
+            self.put(key, body)
+            return
+        try:
+            obstore.put(self._to_write(), key, body, mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            check_expected(self, key, b"", None)
+        except _REFUSALS as error:
+            if not _cannot_guard(error):
+                raise self._error(error, verb="write", key=key) from error
+            self.put(key, body)
+
+    def _held(self, key: str) -> tuple[bytes | None, PutMode]:
+        """Return what the object holds, and how to write it if it still does."""
+        try:
+            found = obstore.get(self._to_read(), key)
+            told_by = {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+            known = {name: value for name, value in told_by.items() if value is not None}
+            return bytes(found.bytes()), cast("UpdateVersion", known) if known else "overwrite"
+        except _REFUSALS as error:
+            told = self._error(error, verb="read", key=key)
+            if not isinstance(told, ObjectNotFoundError):
+                raise told from error
+            return None, "create"
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
         check_prefix(prefix)
@@ -187,6 +225,13 @@ class ObjectStore:
                 f"Could not {doing}: there is no such object.", remedy="Check the address."
             )
         return told
+
+
+def _cannot_guard(error: Exception) -> bool:
+    """Tell whether the server knows no writes that depend on what is there."""
+    if isinstance(error, (NotImplementedError, NotSupportedError)):
+        return True
+    return "<Code>NotImplemented<" in str(error) or "status code: 501" in str(error)
 
 
 def open_memory() -> ObjectStore:

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"(s3|file|https?):", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(s3|gs|az|hf|file|https?):", re.IGNORECASE)
+# datasets/OWNER/NAME
+_HUB_PARTS = 3
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KNOWN = "s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
+_KNOWN = (
+    "hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
+    "https://HOST/PATH, file:///PATH, or a plain path"
+)
 
 
 def open_store(url: str | Path) -> Store:
@@ -41,6 +46,9 @@ def open_store(url: str | Path) -> Store:
     scheme, rest = address[1].lower(), address[2]
     if scheme == "s3":
         return Retrying(ForkSafe(_open_s3(rest)))
+    if scheme == "hf":
+        # Its client may be used on both sides of a fork.
+        return Retrying(_open_huggingface(rest))
     if scheme == "file":
         return Retrying(ForkSafe(_open_file(rest)))
     if scheme in ("http", "https"):
@@ -95,6 +103,18 @@ def _open_s3(rest: str) -> Store:
     if prefix:
         check_key(prefix)
     return open_s3(bucket, prefix, environment=os.environ)
+
+
+def _open_huggingface(rest: str) -> Store:
+    from sojourn.stores.huggingface import open_huggingface
+
+    parts = rest.strip("/").split("/")
+    if len(parts) != _HUB_PARTS or parts[0] != "datasets":
+        raise StoreError(
+            "An hf:// address names a data set on the hub, whole.",
+            remedy="Write hf://datasets/OWNER/NAME.",
+        )
+    return open_huggingface(parts[1], parts[2], environment=os.environ)
 
 
 def _open_web(url: str) -> Store:
