@@ -1,8 +1,13 @@
-"""Folders, memory, S3 and web servers as stores, through obstore. The only file that imports it."""
+"""Folders, memory, S3, Google's and Azure's storage, and web servers as stores, through obstore.
+
+The only file that imports it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,7 +15,7 @@ from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
-from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
+from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
 from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
 from sojourn.localpath import check_reachable
@@ -25,10 +30,10 @@ from sojourn.stores.base import (
 from sojourn.stores.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from obstore import PutMode, UpdateVersion
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, GCSConfig, RetryConfig
     from obstore.store import ObjectStore as Handle
 
     from sojourn.stores.base import Body
@@ -40,6 +45,11 @@ _REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
 # objects of up to 50 TB; S3-compatible servers take 5 TB.
 _S3_MAX_OBJECT_BYTES = 5 * 10**12
 _S3_MAX_PARTS = 9_000
+# https://cloud.google.com/storage/quotas, as of 2026-01: 5 TiB, in up to 10,000 parts.
+_GS_MAX_OBJECT_BYTES = 5 << 40
+# https://learn.microsoft.com/rest/api/storageservices/put-block-list, as of 2026-01: 50,000 blocks
+# of up to 4,000 MiB.
+_AZ_MAX_OBJECT_BYTES = 50_000 * 4_000 << 20
 _PART_BYTES = 8 << 20
 # Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE_WHILE_SENDING_S.
 _PARTS_AT_ONCE = 4
@@ -53,6 +63,18 @@ _WHOLE_REQUEST = timedelta(minutes=15)
 _RETRIES = 2
 # Shorter than _SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
 _RETRY_WINDOW = timedelta(seconds=5)
+
+_AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_GOOGLE_CREDENTIALS = ("GOOGLE_BEARER_TOKEN",)
+_AZURE_CREDENTIALS = (
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_CLIENT_SECRET",
+)
+
+_NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
 
 # obstore's threads are those of the process that imports it.
 _HOME_PROCESS = os.getpid()
@@ -220,7 +242,7 @@ class ObjectStore:
         # obstore's classes decide where the text said nothing that the table knows.
         if isinstance(error, PermissionError):
             return AccessDeniedError(told.message, remedy=told.remedy)
-        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+        if isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(str(error)):
             return ObjectNotFoundError(
                 f"Could not {doing}: there is no such object.", remedy="Check the address."
             )
@@ -300,23 +322,143 @@ def open_s3(
     """
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
     if endpoint:
-        _check_endpoint(endpoint)
-    _check_credentials(environment)
+        _check_endpoint(endpoint, variable="AWS_ENDPOINT_URL")
+    _check_printable(environment, _AWS_CREDENTIALS)
     url = f"s3://{bucket}/{prefix}".rstrip("/")
     # Only an endpoint that is itself given as http:// is spoken to in the clear.
     allow_http = endpoint.startswith("http://")
-    try:
-        reader = _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s)
-        writer = _s3_handle(
-            bucket, prefix, allow_http=allow_http, silence_s=_SILENCE_WHILE_SENDING_S
+    return _open_buckets(
+        lambda silence_s: _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s),
+        url=url,
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+    )
+
+
+def open_gs(
+    bucket: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str],
+    silence_s: float = _SILENCE_S,
+) -> ObjectStore:
+    """Return the store in a bucket of Google Cloud Storage, below a prefix that may be empty.
+
+    Args:
+        bucket: The bucket's name.
+        prefix: Without slashes at its ends.
+        environment: Where STORAGE_EMULATOR_HOST is looked up, the address of an emulator, which is
+            asked without credentials; and where what cannot be a credential is refused. obstore
+            reads the credentials itself: a service account's key, those of `gcloud auth
+            application-default login`, or the machine's own.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
+
+    Raises:
+        StoreError: the address, or a credential, cannot be one.
+    """
+    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
+    if emulator and "://" not in emulator:
+        emulator = f"http://{emulator}"  # as Google's own libraries take it
+    if emulator:
+        _check_endpoint(emulator, variable="STORAGE_EMULATOR_HOST")
+    _check_printable(environment, _GOOGLE_CREDENTIALS)
+
+    def handle(silence_s: float) -> Handle:
+        options = _client_options(allow_http=emulator.startswith("http://"), silence_s=silence_s)
+        config: GCSConfig = {"service_account_key": _nobodys_key(emulator)} if emulator else {}
+        return GCSStore(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=options,
+            retry_config=_retry_config(),
         )
+
+    return _open_buckets(
+        handle,
+        url=f"gs://{bucket}/{prefix}".rstrip("/"),
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_GS_MAX_OBJECT_BYTES),
+    )
+
+
+def open_az(
+    container: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str],
+    silence_s: float = _SILENCE_S,
+) -> ObjectStore:
+    """Return the store in a container of Azure Blob Storage, below a prefix that may be empty.
+
+    Args:
+        container: The container's name.
+        prefix: Without slashes at its ends.
+        environment: Where AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT and
+            AZURE_STORAGE_USE_EMULATOR are looked up, and where what cannot be a credential is
+            refused. obstore reads the credentials itself: the AZURE_ variables, `az login`, or
+            the machine's own.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
+
+    Raises:
+        StoreError: the address, or a credential, cannot be one.
+        AccessDeniedError: no account is named.
+    """
+    emulated = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("1", "true")
+    endpoint = environment.get("AZURE_STORAGE_ENDPOINT", "")
+    if endpoint:
+        _check_endpoint(endpoint, variable="AZURE_STORAGE_ENDPOINT")
+    _check_printable(environment, _AZURE_CREDENTIALS)
+    if not emulated and not environment.get("AZURE_STORAGE_ACCOUNT_NAME"):
+        raise AccessDeniedError(
+            f"az://{container} does not say whose container that is.",
+            remedy="Set AZURE_STORAGE_ACCOUNT_NAME to the storage account, and "
+            "AZURE_STORAGE_ACCOUNT_KEY to a key of it unless `az login` was run.",
+        )
+
+    def handle(silence_s: float) -> Handle:
+        allow_http = emulated or endpoint.startswith("http://")
+        return AzureStore(
+            container,
+            prefix=prefix or None,
+            client_options=_client_options(allow_http=allow_http, silence_s=silence_s),
+            retry_config=_retry_config(),
+        )
+
+    return _open_buckets(
+        handle,
+        url=f"az://{container}/{prefix}".rstrip("/"),
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_AZ_MAX_OBJECT_BYTES),
+    )
+
+
+def _nobodys_key(emulator: str) -> str:
+    """Return the key of a service account that asks an emulator and needs no token to do so.
+
+    `skip_signature` would not do: writes ask the machine's own account for a token all the same.
+    """
+    return json.dumps(
+        {
+            "gcs_base_url": emulator,
+            "disable_oauth": True,
+            "client_email": "",
+            "private_key": "",
+            "private_key_id": "",
+        }
+    )
+
+
+def _open_buckets(
+    handle: Callable[[float], Handle], *, url: str, silence_s: float, capabilities: Capabilities
+) -> ObjectStore:
+    """Return a store with a handle to read with and a more patient one to write with."""
+    try:
+        reader, writer = handle(silence_s), handle(_SILENCE_WHILE_SENDING_S)
     except _REFUSALS as error:
         raise refusal(str(error), doing=f"open {url}") from error
     return ObjectStore(
-        to_read=lambda: reader,
-        to_write=lambda: writer,
-        url=url,
-        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+        to_read=lambda: reader, to_write=lambda: writer, url=url, capabilities=capabilities
     )
 
 
@@ -377,8 +519,8 @@ def _retry_config() -> RetryConfig:
     }
 
 
-def _check_endpoint(endpoint: str) -> None:
-    """Check the address of an S3 server, on which obstore would end the process.
+def _check_endpoint(endpoint: str, *, variable: str) -> None:
+    """Check the address of a server, on which obstore would end the process.
 
     Raises:
         StoreError: it is none. It is not repeated: it may hold a secret.
@@ -390,15 +532,15 @@ def _check_endpoint(endpoint: str) -> None:
         usable = False
     if not usable or "@" in endpoint or any(c.isspace() for c in endpoint):
         raise StoreError(
-            "AWS_ENDPOINT_URL is not the address of a server.",
+            f"{variable} is not the address of a server.",
             remedy="Set it to https://HOST or https://HOST:PORT, without credentials, "
-            "or unset it for AWS itself.",
+            "or unset it for the service itself.",
         )
 
 
-def _check_credentials(environment: Mapping[str, str]) -> None:
+def _check_printable(environment: Mapping[str, str], names: Sequence[str]) -> None:
     """Check that credentials can stand in a request's headers; obstore would end the process."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+    for name in names:
         if not environment.get(name, "").isprintable():
             raise AccessDeniedError(
                 f"{name} holds a line break or another control character.",

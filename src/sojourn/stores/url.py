@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ONE_SLASH = re.compile(r"(s3|gs|az|hf|file|https?):", re.IGNORECASE)
+# What is in buckets, and the variables that say who may use them.
+_BUCKETS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS to the file with a service account's key",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
 # datasets/OWNER/NAME
 _HUB_PARTS = 3
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -44,8 +50,8 @@ def open_store(url: str | Path) -> Store:
     if address is None:
         return Retrying(ForkSafe(_open_path(url)))
     scheme, rest = address[1].lower(), address[2]
-    if scheme == "s3":
-        return Retrying(ForkSafe(_open_s3(rest)))
+    if scheme in _BUCKETS:
+        return Retrying(ForkSafe(_open_bucket(scheme, rest)))
     if scheme == "hf":
         # Its client may be used on both sides of a fork.
         return Retrying(_open_huggingface(rest))
@@ -85,24 +91,25 @@ def _open_file(rest: str) -> Store:
     return open_folder(local_path(folder, error=StoreError))
 
 
-def _open_s3(rest: str) -> Store:
-    from sojourn.stores.objects import open_s3
+def _open_bucket(scheme: str, rest: str) -> Store:
+    from sojourn.stores.objects import open_az, open_gs, open_s3
 
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket or ":" in bucket:
         # What stands there may be a secret, so it is not repeated.
         raise StoreError(
-            "An s3:// address holds a bucket and a prefix, no credentials and no port.",
-            remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL instead.",
+            f"The address {scheme}:// holds a bucket and a prefix, no credentials and no port.",
+            remedy=f"Set {_BUCKETS[scheme]} instead.",
         )
     if not _BUCKET.fullmatch(bucket):
         raise StoreError(
-            f"{bucket!r} cannot be the name of a bucket.", remedy="Write s3://BUCKET/PREFIX."
+            f"{bucket!r} cannot be the name of a bucket.", remedy=f"Write {scheme}://BUCKET/PREFIX."
         )
     prefix = prefix.strip("/")
     if prefix:
         check_key(prefix)
-    return open_s3(bucket, prefix, environment=os.environ)
+    opener = {"s3": open_s3, "gs": open_gs, "az": open_az}[scheme]
+    return opener(bucket, prefix, environment=os.environ)
 
 
 def _open_huggingface(rest: str) -> Store:
