@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -127,11 +128,19 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     after = found.get("retry-after", "")
     if after.isdigit():
         return float(after)
-    try:
-        until, now = parsedate_to_datetime(after), parsedate_to_datetime(found.get("date", ""))
-    except ValueError:
+    until, now = _instant(after), _instant(found.get("date", ""))
+    if until is None or now is None:
         return None
     return max(0.0, (until - now).total_seconds())
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # HTTP's dates are all in GMT, whether they say so or not.
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
 def _busy(answer: Answer, what: str) -> StoreError:

@@ -16,6 +16,7 @@ import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -65,9 +66,9 @@ _SILENCE_WHILE_SENDING_S = 90.0
 # How often a commit is tried anew on top of what others committed meanwhile.
 _ATTEMPTS_TO_COMMIT = 8
 
-_PARTIAL, _WHOLE, _NO_SUCH_RANGE = 206, 200, 416
+_BEYOND = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 # What the hub answers to a commit on top of one that is not the newest any more.
-_MOVED_ON = frozenset({409, 412})
+_MOVED_ON = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
 def open_huggingface(
@@ -254,7 +255,7 @@ class HuggingFaceStore:
         with get_session().stream(
             "GET", address, headers=headers, timeout=self._timeout, follow_redirects=True
         ) as response:
-            if response.status_code == _NO_SUCH_RANGE and wanted is not None:
+            if response.status_code == _BEYOND and wanted is not None:
                 return b""
             hf_raise_for_status(response)
             self._remember(key, address, str(response.url))
@@ -268,9 +269,9 @@ class HuggingFaceStore:
         with get_session().stream(
             "GET", address, headers=headers, timeout=self._timeout, follow_redirects=False
         ) as response:
-            if response.status_code == _NO_SUCH_RANGE:
+            if response.status_code == _BEYOND:
                 return b""
-            if response.status_code in (_PARTIAL, _WHOLE):
+            if response.status_code in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.OK):
                 return _read(response, wanted)
         self._places.pop(key, None)
         return None
@@ -350,10 +351,18 @@ class HuggingFaceStore:
 
     def _make(self) -> None:
         """Make the repository, private, if there is none."""
+        from huggingface_hub.errors import HfHubHTTPError
+
         with self._lock:
-            if not self._is_made:
+            if self._is_made:
+                return
+            try:
+                self._api.repo_info(self._repo, repo_type=_REPO_TYPE, timeout=_SILENCE_S)
+            except HfHubHTTPError as error:
+                if error.response.status_code != HTTPStatus.NOT_FOUND:
+                    raise
                 self._api.create_repo(self._repo, repo_type=_REPO_TYPE, private=True, exist_ok=True)
-                self._is_made = True
+            self._is_made = True
 
     def _take_staged(self) -> dict[str, CommitOperationAdd]:
         staged, self._staged = self._staged, {}
@@ -472,7 +481,7 @@ class _File(io.BufferedIOBase):
 
 def _read(response: Any, wanted: _Range | None) -> bytes:
     """Return the body; of a whole file that came instead of a part, that part."""
-    if wanted is None or response.status_code == _PARTIAL:
+    if wanted is None or response.status_code == HTTPStatus.PARTIAL_CONTENT:
         return bytes(response.read())
     data = bytearray()
     for chunk in response.iter_bytes():
@@ -500,7 +509,8 @@ def _telling(doing: str) -> Iterator[None]:
         if isinstance(error, StoreError):
             raise
         # Sending in threads, the client wraps what went wrong.
-        raise _told(error.__cause__ or error, doing) from error
+        wrapped = error.__cause__ if isinstance(error, RuntimeError) else None
+        raise _told(wrapped or error, doing) from error
 
 
 def _told(error: BaseException, doing: str) -> StoreError:

@@ -283,8 +283,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self._trouble is not None and self._trouble.status is None:
             arriving = self._trouble.spoil(body)
         self._note(len(arriving) if self.command != "HEAD" else 0)
-        self.send_response(status, HTTPStatus(status).phrase)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        self.send_response_only(status, HTTPStatus(status).phrase)
+        usual = {"Date": self.date_time_string(), "Content-Length": str(len(body))}
+        for name, value in (usual | headers).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -545,7 +546,7 @@ def _one_level(entries: list[dict[str, Any]], prefix: str) -> list[dict[str, Any
 
 _ROUTES = (
     ("POST", r"/api/repos/create", _HubHandler.create),
-    ("GET", _REPO, _HubHandler.info),
+    ("GET", _REPO + r"(?:/revision/main)?", _HubHandler.info),
     ("GET", _REPO + r"/tree/([^/]+)(?:/(.+))?", _HubHandler.tree),
     ("POST", _REPO + r"/preupload/(.+)", _HubHandler.preupload),
     ("POST", _REPO + r"/commit/(.+)", _HubHandler.commit),
