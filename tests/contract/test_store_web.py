@@ -17,7 +17,7 @@ from sojourn.errors import (
 from sojourn.stores.base import Store
 from sojourn.stores.objects import open_http
 from sojourn.stores.url import open_store
-from sojourn.testing.store_contract import RawAccess, ReadingContract
+from sojourn.testing.store_contract import FolderAccess, RawAccess, ReadingContract
 from sojourn.testing.web import Trouble, WebServer, running_web_server
 
 _NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -30,20 +30,6 @@ http {{
     server {{ listen 127.0.0.1:{port}; root objects; }}
 }}
 """
-
-
-class FolderAccess:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, key: str) -> bytes | None:
-        path = self._folder / key
-        return path.read_bytes() if path.is_file() else None
-
-    def write(self, key: str, data: bytes) -> None:
-        path = self._folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 @pytest.fixture

@@ -267,8 +267,15 @@ def open_memory() -> ObjectStore:
     )
 
 
-def open_folder(folder: Path) -> ObjectStore:
+def open_folder(
+    folder: Path, *, check: Callable[[], None] | None = None, lists_slowly: bool = False
+) -> ObjectStore:
     """Return the store that keeps its objects as files in a folder; made when first written to.
+
+    Args:
+        folder: Which folder.
+        check: Called before each use; raises a `StoreError` where the folder is not what it was.
+        lists_slowly: Objects are to be looked up by name.
 
     Raises:
         StoreError: the path is a file, or cannot be looked at.
@@ -282,6 +289,8 @@ def open_folder(folder: Path) -> ObjectStore:
         )
 
     def to_read() -> Handle:
+        if check is not None:
+            check()
         if not folder.is_dir():
             raise ObjectNotFoundError(
                 f"There is no folder {folder}.", remedy="Check the path of the store."
@@ -289,6 +298,8 @@ def open_folder(folder: Path) -> ObjectStore:
         return LocalStore(folder)
 
     def to_write() -> Handle:
+        if check is not None:
+            check()
         folder.mkdir(parents=True, exist_ok=True)
         return LocalStore(folder)
 
@@ -296,7 +307,7 @@ def open_folder(folder: Path) -> ObjectStore:
         to_read=to_read,
         to_write=to_write,
         url=str(folder),
-        capabilities=Capabilities(local_folder=folder.resolve()),
+        capabilities=Capabilities(local_folder=folder.resolve(), lists_slowly=lists_slowly),
     )
 
 

@@ -151,6 +151,12 @@ _TABLE = (
         "this user may not do that there",
         "Give this user the right to it, or name another folder.",
     ),
+    _row(
+        r"(os error |\[errno )107\b",
+        StoreError,
+        "what is mounted there has lost its connection",
+        'Mount it again; Drive in Colab: `drive.mount("/content/drive", force_remount=True)`.',
+    ),
     _row(r"(os error |\[errno )(28|122)\b", StoreError, "the disk is full", _SPACE),
     _row(
         r"(os error |\[errno )(17|20|21)\b",

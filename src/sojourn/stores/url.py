@@ -73,22 +73,25 @@ def last_component(store: Store) -> str:
 
 
 def _open_path(path: str) -> Store:
-    from sojourn.stores.objects import open_folder
-
     if not path or _ONE_SLASH.match(path):
         raise StoreError(f"{path!r} is not the address of a store.", remedy=f"Write {_KNOWN}.")
-    return open_folder(local_path(path, error=StoreError))
+    return _open_local(local_path(path, error=StoreError))
 
 
 def _open_file(rest: str) -> Store:
-    from sojourn.stores.objects import open_folder
-
     if not rest.startswith("/"):
         raise StoreError(
             "A file:// address holds an absolute path and no host.", remedy="Write file:///PATH."
         )
     folder = unquote(rest, errors="surrogateescape")
-    return open_folder(local_path(folder, error=StoreError))
+    return _open_local(local_path(folder, error=StoreError))
+
+
+def _open_local(folder: Path) -> Store:
+    from sojourn.stores.drive import is_on_drive, open_drive
+    from sojourn.stores.objects import open_folder
+
+    return open_drive(folder) if is_on_drive(folder) else open_folder(folder)
 
 
 def _open_bucket(scheme: str, rest: str) -> Store:
