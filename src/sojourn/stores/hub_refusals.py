@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from sojourn.errors import (
@@ -19,6 +17,7 @@ from sojourn.errors import (
     StoreUnavailableError,
 )
 from sojourn.stores.refusals import without_userinfo
+from sojourn.stores.waits import asked_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +33,6 @@ _ROOM = "Free some space there, or see https://huggingface.co/docs/hub/storage-l
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _FULL = re.compile(r"storage (limit|quota)|quota exceeded|too many files", re.IGNORECASE)
-# Draft 9 of the IETF's RateLimit header, as the hub sends it: "api";r=0;t=55
-# https://huggingface.co/docs/hub/rate-limits, as of 2026-09.
-_RATE_LIMIT = re.compile(r";\s*r=0\s*;\s*t=(\d+)")
 _LONGEST_REASON = 240
 
 
@@ -113,34 +109,6 @@ def unreachable(reason: str, *, doing: str) -> StoreError:
     return StoreUnavailableError(
         f"Could not {doing}: {_shortened(reason) or 'the connection broke'}.", remedy=_AGAIN
     )
-
-
-def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds a server asks to be left alone; None if it does not say.
-
-    A date is counted from the server's own clock, which stands in the answer: that of this machine
-    may be wrong.
-    """
-    found = {name.lower(): value.strip() for name, value in headers.items()}
-    limit = _RATE_LIMIT.search(found.get("ratelimit", ""))
-    if limit:
-        return float(limit[1])
-    after = found.get("retry-after", "")
-    if after.isdigit():
-        return float(after)
-    until, now = _instant(after), _instant(found.get("date", ""))
-    if until is None or now is None:
-        return None
-    return max(0.0, (until - now).total_seconds())
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        parsed = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    # HTTP's dates are all in GMT, whether they say so or not.
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
 def _busy(answer: Answer, what: str) -> StoreError:

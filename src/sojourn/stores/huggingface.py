@@ -93,8 +93,9 @@ def open_huggingface(
     """
     for part in (owner, name):
         if not _NAME.fullmatch(part) or ".." in part or "--" in part:
+            # What stands there may be a secret, so it is not repeated.
             raise StoreError(
-                f"{part!r} cannot be the name of an owner or a data set on the hub.",
+                "That cannot be the name of an owner or a data set on the hub.",
                 remedy="Write hf://datasets/OWNER/NAME.",
             )
     try:

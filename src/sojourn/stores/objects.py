@@ -11,13 +11,18 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
-from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
+from sojourn.errors import (
+    AccessDeniedError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from sojourn.localpath import check_reachable
 from sojourn.stores.base import (
     Capabilities,
@@ -28,6 +33,7 @@ from sojourn.stores.base import (
     check_prefix,
 )
 from sojourn.stores.refusals import refusal
+from sojourn.stores.waits import ask_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,6 +101,7 @@ class ObjectStore:
         to_write: Callable[[], Handle],
         url: str,
         capabilities: Capabilities,
+        ask_wait_s: Callable[[str], float | None] | None = None,
     ) -> None:
         """Keep what is given; nothing is opened yet.
 
@@ -103,7 +110,10 @@ class ObjectStore:
             to_write: The same, but makes the place where the objects go if there is none.
             url: How a person names the store.
             capabilities: What it can do.
+            ask_wait_s: Tells, for the address of an object that was refused since too many asked,
+                for how many seconds to wait: obstore keeps to itself what the server said.
         """
+        self._ask_wait_s = ask_wait_s
         self._to_read = to_read
         self._to_write = to_write
         self.url = url
@@ -237,6 +247,9 @@ class ObjectStore:
             return error
         doing = f"{verb} {self.url.rstrip('/')}/{key}"
         told = refusal(str(error), doing=doing)
+        if self._ask_wait_s is not None and "status code: 429" in str(error):
+            wait_s = self._ask_wait_s(f"{self.url}/{quote(key)}")
+            return StoreUnavailableError(told.message, remedy=told.remedy, wait_s=wait_s)
         if type(told) is not StoreError:
             return told
         # obstore's classes decide where the text said nothing that the table knows.
@@ -495,6 +508,7 @@ def open_http(url: str, *, silence_s: float = _SILENCE_S) -> ObjectStore:
         to_write=lambda: handle,
         url=url,
         capabilities=Capabilities(read_only=True, can_list=False),
+        ask_wait_s=ask_wait_s,
     )
 
 
