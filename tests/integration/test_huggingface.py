@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,10 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 import sojourn
 from sojourn.api import verify
+from sojourn.dataset.engine import Group
+from sojourn.dataset.ray_engine import pack_remotely
+from sojourn.dataset.shards import Sizes
+from sojourn.dataset.source import StoreSource
 from sojourn.errors import (
     AccessDeniedError,
     ConflictError,
@@ -185,6 +190,14 @@ def test_a_push_of_many_shards_is_a_commit_for_each_hundred(hub: HubServer) -> N
     assert len(list(store.list("shards/"))) == 250
 
 
+def test_what_a_worker_of_a_cluster_packs_is_there_at_once(hub: HubServer, folder: Path) -> None:
+    entries = StoreSource(open_store(folder)).entries()
+    group = Group(index=0, entries=entries, sizes=Sizes(), as_tables=True)
+    packed, sent_shards, _ = pack_remotely(group, str(folder), URL)
+    assert sent_shards == 1
+    assert packed.shard.key in hub.repos["me/leaks"].files
+
+
 def test_what_is_staged_is_not_there_before_the_swap(hub: HubServer) -> None:
     store = open_store(URL)
     stage(store, "shards/1.zst", bytes(300_000))
@@ -353,8 +366,6 @@ def test_bytes_that_are_wrong_are_never_handed_out(
 
 
 def test_a_silent_hub_is_given_up(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     assert hub
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 _MAX_OBJECT_BYTES = 500 * 10**9
 _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FILES_IN_COMMIT = 100
-# "Files larger than 10 MiB must be large files", says the hub to a commit with one in it.
+# https://huggingface.co/docs/hub/repositories-getting-started, as of 2026-09: a push with a larger
+# file that is not kept beside the repository is rejected.
 _MAX_SMALL_FILE_BYTES = 10 * MIB
 # Up to here, files wait in memory for the commit, which then asks once how to send all of them.
 _MAX_WAITING_BYTES = 256 * 1024
