@@ -7,7 +7,7 @@ depend on an object's generation and its tokens, is not tried.
 
 import http.client
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -18,9 +18,11 @@ import pytest
 
 from sojourn.stores.base import Store
 from sojourn.stores.url import open_store
+from sojourn.testing.push_contract import PushContract
 from sojourn.testing.s3 import S3Server, running_s3_server
 from sojourn.testing.store_contract import RawAccess, StoreContract
 from sojourn.testing.web import Listener
+from sojourn.testing.wire import Wire, wire_to
 
 pytestmark = pytest.mark.s3
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "authorization", "date"}
@@ -98,6 +100,27 @@ class Boto:
 
     def write(self, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{key}", Body=data)
+
+
+class TestPushToGs(PushContract):
+    # The server does not know generations, so it is written to as a folder is.
+    guards = False
+
+    @pytest.fixture
+    def wire(self, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+        with _without_tokens(server.endpoint) as endpoint, wire_to(endpoint) as wire:
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", wire.url)
+            yield wire
+
+    @pytest.fixture
+    def connect(self, wire: Wire, server: S3Server) -> Callable[[], Store]:
+        assert wire
+        url = f"gs://{server.bucket}/push/{uuid.uuid4().hex}"
+        return lambda: open_store(url)
+
+    @pytest.fixture
+    def received(self, wire: Wire) -> Callable[[], int]:
+        return lambda: wire.up_bytes
 
 
 class TestGsStoreWrites(StoreContract):

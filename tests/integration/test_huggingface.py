@@ -24,6 +24,7 @@ from sojourn.errors import (
     AccessDeniedError,
     ConflictError,
     IntegrityError,
+    MissingPackageError,
     ObjectNotFoundError,
     StoreError,
     StoreUnavailableError,
@@ -428,6 +429,31 @@ def test_a_hub_without_room_says_so(hub: HubServer) -> None:
 def test_what_is_no_address_of_a_data_set_is_refused(address: str) -> None:
     with pytest.raises(StoreError, match=r"hf://datasets/OWNER/NAME"):
         open_store(address)
+
+
+@pytest.mark.parametrize("token", ["hf_canary\x01x", "hf_canarył"])
+def test_a_token_that_cannot_be_one_is_refused_and_not_shown(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    assert hub
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(AccessDeniedError, match="no token has") as caught:
+        open_store(URL)
+    assert "canary" not in str(caught.value)
+
+
+def test_without_the_package_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingPackageError) as caught:
+        open_store(URL)
+    assert "pip install 'sojourn[hf]'" in caught.value.remedy
+
+
+def test_a_dry_run_makes_no_data_set(hub: HubServer, folder: Path) -> None:
+    would = sojourn.push(folder, URL, dry_run=True)
+    assert hub.repos == {}
+    assert {request.method for request in hub.requests} == {"GET"}
+    assert sojourn.push(folder, URL).sent_bytes == would.sent_bytes
 
 
 def _sojourn(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -107,6 +108,21 @@ def test_a_connection_that_breaks_while_sending_is_made_again(s3_wire: Wire, s3_
     s3_wire.drops, s3_wire.drop_after_bytes = 1, 1
     open_store(s3_url).put("k", bytes(20 << 20))
     assert open_store(s3_url).find("k") == 20 << 20
+
+
+@pytest.mark.s3
+def test_a_slow_wire_is_filled_by_requests_side_by_side(s3_wire: Wire, s3_url: str) -> None:
+    data = bytes(range(256)) * 64
+    store = open_store(s3_url)
+    store.put("k", data)
+    s3_wire.wait_s = 0.05
+    before = s3_wire.connections
+    with ThreadPoolExecutor(8) as pool:
+        parts = pool.map(
+            lambda at: store.get_range("k", offset=at, size_bytes=512), range(0, len(data), 512)
+        )
+        assert b"".join(parts) == data
+    assert 4 <= s3_wire.connections - before <= 12
 
 
 @pytest.mark.s3

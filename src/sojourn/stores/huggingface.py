@@ -10,6 +10,7 @@ Not for models and spaces, and never for another branch than main.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
 import threading
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from sojourn.errors import (
+    AccessDeniedError,
     MissingPackageError,
     ObjectNotFoundError,
     StoreError,
@@ -90,6 +92,7 @@ def open_huggingface(
 
     Raises:
         StoreError: owner or name cannot be one.
+        AccessDeniedError: what is found as a token cannot be one.
         MissingPackageError: huggingface_hub is not installed.
     """
     for part in (owner, name):
@@ -106,6 +109,7 @@ def open_huggingface(
             "hf:// addresses need the package huggingface_hub.",
             remedy="Run `pip install 'sojourn[hf]'`.",
         ) from error
+    _check_token()
     _mute_what_is_known()
     endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or None
     if endpoint is not None:
@@ -522,7 +526,9 @@ def _told(error: BaseException, doing: str) -> StoreError:
         return _refusal(error, doing)
     if isinstance(error, OfflineModeIsEnabled):
         return StoreError(f"Could not {doing}: HF_HUB_OFFLINE is set.", remedy="Unset it.")
-    broke = isinstance(error, (_connection_error(), ConnectionError, TimeoutError))
+    # An answer that is no JSON is that of something on the way.
+    kinds = (_connection_error(), ConnectionError, TimeoutError, json.JSONDecodeError)
+    broke = isinstance(error, kinds)
     # Another thread's failed connection closes the client that all share.
     if broke or "client has been closed" in str(error):
         return unreachable(str(error), doing=doing)
@@ -551,6 +557,22 @@ def _connection_error() -> type[Exception]:
         if base.__name__ == "HTTPError":
             return base
     raise AssertionError("HfHubHTTPError is an HTTPError")
+
+
+def _check_token() -> None:
+    """Check that the token can stand in a request's head: what refuses it there would show it.
+
+    Raises:
+        AccessDeniedError: it cannot.
+    """
+    from huggingface_hub.utils import build_hf_headers
+
+    token = build_hf_headers().get("authorization", "")
+    if not (token.isascii() and token.isprintable()):
+        raise AccessDeniedError(
+            "The token for the hub holds a character that no token has.",
+            remedy="Set HF_TOKEN again, without what surrounds the value, or run `hf auth login`.",
+        )
 
 
 def _check_endpoint(endpoint: str) -> None:

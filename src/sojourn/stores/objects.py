@@ -80,6 +80,10 @@ _AZURE_CREDENTIALS = (
     "AZURE_CLIENT_SECRET",
 )
 
+# The server says so, or told no version of the object to go by.
+_NO_GUARD = re.compile(
+    "<Code>NotImplemented<|status code: 501|required for conditional update", re.IGNORECASE
+)
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
 
 # obstore's threads are those of the process that imports it.
@@ -266,7 +270,7 @@ def _cannot_guard(error: Exception) -> bool:
     """Tell whether the server knows no writes that depend on what is there."""
     if isinstance(error, (NotImplementedError, NotSupportedError)):
         return True
-    return "<Code>NotImplemented<" in str(error) or "status code: 501" in str(error)
+    return _NO_GUARD.search(str(error)) is not None
 
 
 def open_memory() -> ObjectStore:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HOST = "127.0.0.1"
-_START_LIMIT_S = 60
+_START_LIMIT_S = 180
 _POLL_S = 0.1
 # The account that Azurite has by itself, known to everybody:
 # https://learn.microsoft.com/azure/storage/common/storage-use-azurite
