@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
     from sojourn.stores.base import Body
 
-# https://huggingface.co/docs/hub/storage-limits, as of 2026-09: no file above 500 GB, no folder
+# https://huggingface.co/docs/hub/storage-limits, seen 2026-11: no file above 500 GB, no folder
 # with more than 10,000 files, and 50 to 100 files in a commit, for it has to be done in 60 s.
 _MAX_OBJECT_BYTES = 500 * 10**9
 _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FILES_IN_COMMIT = 100
-# https://huggingface.co/docs/hub/repositories-getting-started, as of 2026-09: a push with a larger
+# https://huggingface.co/docs/hub/repositories-getting-started, seen 2026-11: a push with a larger
 # file that is not kept beside the repository is rejected.
 _MAX_SMALL_FILE_BYTES = 10 * MIB
 # Up to here, files wait in memory for the commit, which then asks once how to send all of them.

@@ -51,9 +51,9 @@ _REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
 # objects of up to 50 TB; S3-compatible servers take 5 TB.
 _S3_MAX_OBJECT_BYTES = 5 * 10**12
 _S3_MAX_PARTS = 9_000
-# https://cloud.google.com/storage/quotas, as of 2026-01: 5 TiB, in up to 10,000 parts.
-_GS_MAX_OBJECT_BYTES = 5 << 40
-# https://learn.microsoft.com/rest/api/storageservices/put-block-list, as of 2026-01: 50,000 blocks
+# https://cloud.google.com/storage/quotas, seen 2026-11: 5 TB (newer copies of it: 5 TiB).
+_GS_MAX_OBJECT_BYTES = 5 * 10**12
+# https://learn.microsoft.com/azure/storage/blobs/scalability-targets, as of 2026-05: 50,000 blocks
 # of up to 4,000 MiB.
 _AZ_MAX_OBJECT_BYTES = 50_000 * 4_000 << 20
 _PART_BYTES = 8 << 20
