@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -454,6 +455,23 @@ def test_a_dry_run_makes_no_data_set(hub: HubServer, folder: Path) -> None:
     assert hub.repos == {}
     assert {request.method for request in hub.requests} == {"GET"}
     assert sojourn.push(folder, URL).sent_bytes == would.sent_bytes
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_process_reads_what_its_parent_has_open(hub: HubServer) -> None:
+    assert hub
+    store = open_store(URL)
+    store.put("large.bin", b"0123456789")
+    assert store.get_range("large.bin", offset=0, size_bytes=2) == b"01"
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(
+        target=lambda: there.send(store.get_range("large.bin", offset=4, size_bytes=3))
+    )
+    process.start()
+    assert here.poll(60)
+    assert here.recv() == b"456"
+    process.join()
 
 
 def _sojourn(*arguments: str) -> subprocess.CompletedProcess[str]:
