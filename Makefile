@@ -6,11 +6,12 @@ SAMPLE := examples/leak_detection
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench sample-data clean
+.PHONY: help demo test servers check bench sample-data clean
 
 help:
 	@echo "make demo         plan, send, get back, read and run the sample job (a few minutes)"
 	@echo "make test         run the tests"
+	@echo "make servers      install Azurite for tests of az://; needs Node.js and npm"
 	@echo "make check        lint, format, types and import walls"
 	@echo "make bench        run every benchmark; results stand beside it as JSON"
 	@echo "make sample-data  make the sample job's data set; SIZE=full makes 6.8 GB of it"
@@ -44,6 +45,10 @@ check: $(INSTALLED)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+# Left out where npm is not: the tests that want it are skipped then, and say so.
+servers: $(INSTALLED)
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/node azurite@3.37.0
 
 bench: $(INSTALLED)
 	@set -e; for benchmark in bench/*.py bench/memory/accuracy.py bench/memory/speed.py \

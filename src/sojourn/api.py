@@ -190,7 +190,8 @@ def push(
     Args:
         folder: What is sent, whole: hidden files, empty folders, links that stay inside of it. Or
             the address of a store, whose objects are sent as the files of a folder.
-        store: `s3://BUCKET/PREFIX`, `file:///PATH` or a plain path.
+        store: `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`,
+            `az://CONTAINER/PREFIX`, `file:///PATH` or a plain path.
         message: A line about this revision.
         dry_run: Tell what would be sent, and send nothing.
         engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
@@ -302,8 +303,9 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     those in its zips; the address may be that of one object, too.
 
     Args:
-        store: Where it is: `s3://BUCKET/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a plain
-            path.
+        store: Where it is: `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
+            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a
+            plain path.
         revision: An earlier one; the newest if None.
 
     Raises:

@@ -11,6 +11,7 @@
     ├── StoreError           5   a store refused, or could not be reached
     │   ├── ObjectNotFoundError      no such object (also a FileNotFoundError)
     │   ├── AccessDeniedError        credentials are missing, wrong or too weak
+    │   ├── ConflictError            somebody else changed the same objects meanwhile
     │   └── StoreUnavailableError    the store may answer later (retryable)
     ├── IntegrityError       6   data or manifest do not verify
     ├── RunError             7   budget, deadline, runtime lost, job failed
@@ -114,11 +115,31 @@ class AccessDeniedError(StoreError, PermissionError):
     code = "access_denied"
 
 
+class ConflictError(StoreError):
+    """Somebody else changed what was to be changed, after it was looked at."""
+
+    code = "conflict"
+
+
 class StoreUnavailableError(StoreError, ConnectionError):
-    """The store did not answer, or asked to be left alone for a while."""
+    """The store did not answer, or asked to be left alone for a while.
+
+    Args:
+        message: What happened, and why if known.
+        remedy: What the reader can do about it.
+        wait_s: For how many seconds the store asked to be left alone; None if it did not say.
+    """
 
     code = "unavailable"
     retryable = True
+
+    def __init__(self, message: str, *, remedy: str, wait_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.wait_s = wait_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        build = partial(type(self), self.message, remedy=self.remedy, wait_s=self.wait_s)
+        return build, ()
 
 
 class IntegrityError(SojournError):

@@ -299,7 +299,7 @@ def examine_store(store_url: str) -> Check:
     """Tell whether a store lets itself be listed; if it never does, whether it answers."""
     try:
         store = open_store(store_url)
-        if store.capabilities.can_list:
+        if store.capabilities.can_list and not store.capabilities.lists_slowly:
             holds_any = next(iter(store.list()), None) is not None
         else:
             holds_any = store.find(MANIFEST_KEY) is not None

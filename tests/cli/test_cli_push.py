@@ -70,7 +70,7 @@ def test_an_empty_folder_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_an_unknown_scheme_ends_with_5_and_names_the_known(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _push(folder, "gs://bucket/x") == 5
+    assert _push(folder, "ftp://bucket/x") == 5
     assert "s3://BUCKET/PREFIX" in capsys.readouterr().err
 
 

@@ -4,21 +4,7 @@ import pytest
 
 from sojourn.stores.base import Store
 from sojourn.stores.objects import open_folder
-from sojourn.testing.store_contract import RawAccess, StoreContract
-
-
-class FolderAccess:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, key: str) -> bytes | None:
-        path = self._folder / key
-        return path.read_bytes() if path.is_file() else None
-
-    def write(self, key: str, data: bytes) -> None:
-        path = self._folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+from sojourn.testing.store_contract import FolderAccess, RawAccess, StoreContract
 
 
 class TestFolderStore(StoreContract):

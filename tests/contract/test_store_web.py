@@ -16,8 +16,9 @@ from sojourn.errors import (
 )
 from sojourn.stores.base import Store
 from sojourn.stores.objects import open_http
+from sojourn.stores.retrying import Retrying
 from sojourn.stores.url import open_store
-from sojourn.testing.store_contract import RawAccess, ReadingContract
+from sojourn.testing.store_contract import FolderAccess, RawAccess, ReadingContract
 from sojourn.testing.web import Trouble, WebServer, running_web_server
 
 _NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -30,20 +31,6 @@ http {{
     server {{ listen 127.0.0.1:{port}; root objects; }}
 }}
 """
-
-
-class FolderAccess:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, key: str) -> bytes | None:
-        path = self._folder / key
-        return path.read_bytes() if path.is_file() else None
-
-    def write(self, key: str, data: bytes) -> None:
-        path = self._folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 @pytest.fixture
@@ -157,6 +144,32 @@ def test_trouble_of_a_moment_is_not_noticed(store: Store, folder: Path, server: 
     (folder / "k").write_bytes(b"0123456789")
     server.troubles = [Trouble(status=500, times=1), Trouble(status=503, times=1)]
     assert store.get("k") == b"0123456789"
+
+
+def test_a_server_that_asks_to_be_left_alone_is(folder: Path, server: WebServer) -> None:
+    (folder / "k").write_bytes(b"0123456789")
+    waits: list[float] = []
+    store = Retrying(open_http(server.url), sleep=waits.append)
+    # Three times it is asked by obstore, and once more for how long to wait.
+    server.troubles = [Trouble(status=429, headers={"Retry-After": "37"}, times=4)]
+    assert store.get("k") == b"0123456789"
+    assert waits == [37.0]
+
+
+def test_a_server_that_hangs_up_is_asked_again(folder: Path, server: WebServer) -> None:
+    (folder / "k").write_bytes(b"0123456789")
+    server.troubles = [Trouble(hang_up=True, times=1)]
+    assert open_store(server.url).get("k") == b"0123456789"
+
+
+def test_an_address_that_was_signed_and_expired_is_denied(store: Store, server: WebServer) -> None:
+    server.troubles = [
+        Trouble(status=302, location="/signed?expires=1", times=1),
+        Trouble(status=403, path="/signed"),
+    ]
+    with pytest.raises(AccessDeniedError) as caught:
+        store.get("k")
+    assert "expires" not in str(caught.value)
 
 
 def test_a_body_that_breaks_off_is_asked_for_again(folder: Path, server: WebServer) -> None:

@@ -1,13 +1,18 @@
+import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import sojourn
 from sojourn.api import verify
+from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
+from sojourn.dataset.shards import Sizes
 from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError, UsageError
 from sojourn.health import examine_store
+from sojourn.progress import NoProgress
 from sojourn.stores.url import open_store
 from sojourn.testing.web import Trouble, WebServer, running_web_server
 
@@ -51,6 +56,33 @@ def test_a_pull_of_what_is_there_is_one_request(server: WebServer, tmp_path: Pat
     server.requests.clear()
     sojourn.pull(server.url, tmp_path / "back")
     assert [path for _, path, _ in server.requests] == ["/sojourn.json"]
+
+
+def test_one_changed_shard_of_forty_is_all_that_is_fetched(tmp_path: Path) -> None:
+    data, served, dice = tmp_path / "forty", tmp_path / "shop", random.Random(5)
+    data.mkdir()
+    for number in range(40):
+        (data / f"{number:02}.bin").write_bytes(dice.randbytes(100_000))
+    sizes = Sizes(min_shard_bytes=1, mean_shard_bytes=2, max_shard_bytes=100_000)
+
+    def push() -> int:
+        now = datetime(2026, 1, 2, tzinfo=UTC)
+        store = open_store(served)
+        return push_folder(
+            data, store, message="", now=now, progress=NoProgress(), sizes=sizes
+        ).shards_sent
+
+    assert push() == 40
+    with running_web_server(served) as server:
+        sojourn.pull(server.url, tmp_path / "back")
+        (data / "07.bin").write_bytes(dice.randbytes(100_000))
+        assert push() == 1
+        server.sent_bytes = 0
+        sojourn.pull(server.url, tmp_path / "back")
+        manifest_bytes = (served / "sojourn.json").stat().st_size
+        newest = max((served / "shards").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        assert server.sent_bytes == manifest_bytes + newest.stat().st_size
+    assert (tmp_path / "back" / "07.bin").read_bytes() == (data / "07.bin").read_bytes()
 
 
 def test_a_push_there_is_refused_and_nothing_is_sent(server: WebServer, data: Path) -> None:

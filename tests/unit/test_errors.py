@@ -9,6 +9,7 @@ import sojourn.errors
 from sojourn.errors import (
     AccessDeniedError,
     CatalogError,
+    ConflictError,
     IntegrityError,
     MissingPackageError,
     NoSuchFileError,
@@ -46,6 +47,7 @@ def every_error() -> list[type[SojournError]]:
         (StoreError, 5),
         (ObjectNotFoundError, 5),
         (AccessDeniedError, 5),
+        (ConflictError, 5),
         (StoreUnavailableError, 5),
         (IntegrityError, 6),
         (RunError, 7),
@@ -108,3 +110,9 @@ def test_an_error_survives_the_way_from_another_process(error: type[SojournError
 
     assert type(back) is error
     assert str(back) == "No. Mend it."
+
+
+def test_a_wait_that_a_store_asked_for_survives_the_way_between_processes() -> None:
+    error = StoreUnavailableError("Too many requests.", remedy="Wait.", wait_s=37.0)
+    back = pickle.loads(pickle.dumps(error))
+    assert (back.wait_s, str(back)) == (37.0, str(error))

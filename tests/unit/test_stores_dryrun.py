@@ -1,6 +1,6 @@
 import pytest
 
-from sojourn.errors import StoreError
+from sojourn.errors import ConflictError, StoreError
 from sojourn.stores.dryrun import DryRun
 from sojourn.stores.objects import open_memory
 
@@ -21,3 +21,15 @@ def test_nothing_is_written_or_deleted_and_all_is_read() -> None:
 def test_what_a_store_would_refuse_is_refused() -> None:
     with pytest.raises(StoreError):
         DryRun(open_memory()).put("../k", b"")
+
+
+def test_what_would_be_replaced_is_looked_at_and_stays() -> None:
+    memory = open_memory()
+    memory.put("k", b"old")
+    dry = DryRun(memory)
+    dry.stage("other", b"new")
+    dry.swap("k", b"new", expected=b"old")
+    with pytest.raises(ConflictError):
+        dry.swap("k", b"new", expected=None)
+    assert memory.get("k") == b"old"
+    assert memory.find("other") is None

@@ -29,6 +29,12 @@ from sojourn.stores.refusals import refusal, without_userinfo
         ("Unable to open file /x: Permission denied (os error 13)", AccessDeniedError),
         ("No space left on device (os error 28)", StoreError),
         ("[Errno 13] Permission denied: '/mnt/x'", AccessDeniedError),
+        ("Generic GCS error: Error performing token request: GET", AccessDeniedError),
+        ("GET http://metadata/computeMetadata/v1/instance", AccessDeniedError),
+        ("status code: 404: <Code>ContainerNotFound</Code>", StoreError),
+        ("status code: 403: <Code>AuthenticationFailed</Code>", AccessDeniedError),
+        ("GET http://169.254.169.254/metadata/identity/oauth2/token", AccessDeniedError),
+        ("Transport endpoint is not connected (os error 107)", StoreError),
         ("something new", StoreError),
     ],
 )
@@ -55,3 +61,15 @@ def test_userinfo_is_taken_out_of_addresses() -> None:
 @pytest.mark.parametrize("form", ["said so (os error {})", "[Errno {}] said so: '/mnt/x'"])
 def test_what_the_disk_refuses_has_nothing_to_do_with_the_network(number: int, form: str) -> None:
     assert "network" not in refusal(form.format(number), doing="write /mnt/x/k").remedy
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        ("Generic GCS error: Error performing token request", "gcloud auth"),
+        ("403: <Code>AuthenticationFailed</Code>", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ("Unable to load: CredentialsNotLoaded", "AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_who_is_denied_is_told_the_variables_of_that_service(answer: str, names: str) -> None:
+    assert names in refusal(answer, doing="read").remedy

@@ -2,7 +2,12 @@ import io
 
 import pytest
 
-from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreUnavailableError
+from sojourn.errors import (
+    AccessDeniedError,
+    ConflictError,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+)
 from sojourn.stores.objects import open_memory
 from sojourn.stores.retrying import Retrying
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
@@ -71,3 +76,44 @@ def test_it_gives_up_when_its_patience_ends() -> None:
         list(_retrying(store, clock, patience_s=2).list())
     assert clock.now_s <= 2
     assert len(store.calls) == 3
+
+
+def _asks(wait_s: float) -> StoreUnavailableError:
+    return StoreUnavailableError("Too many requests.", remedy="Wait.", wait_s=wait_s)
+
+
+def test_a_store_that_asks_to_be_left_alone_is_and_patience_does_not_end_meanwhile() -> None:
+    clock, memory = Clock(), open_memory()
+    memory.put("k", b"x")
+    store = FaultyStore(memory, Fault(verb="get", times=2, error=_asks(60)))
+    assert _retrying(store, clock, patience_s=10).get("k") == b"x"
+    assert clock.waits_s == [60, 60]
+
+
+def test_a_wait_that_is_shorter_than_ours_is_ours() -> None:
+    clock, memory = Clock(), open_memory()
+    memory.put("k", b"x")
+    store = FaultyStore(memory, Fault(verb="get", times=1, error=_asks(0)))
+    _retrying(store, clock).get("k")
+    assert clock.waits_s == [0.5]
+
+
+def test_who_asks_for_too_long_is_not_waited_for() -> None:
+    clock = Clock()
+    store = FaultyStore(open_memory(), Fault(verb="get", error=_asks(3600)))
+    with pytest.raises(StoreUnavailableError):
+        _retrying(store, clock).get("k")
+    assert clock.waits_s == []
+
+
+def test_swap_and_stage_are_tried_again_and_a_conflict_is_not() -> None:
+    clock, memory = Clock(), open_memory()
+    faults = [Fault(verb="put", keys=key, times=1, error=unavailable()) for key in ("a", "k")]
+    retrying = _retrying(FaultyStore(memory, *faults), clock)
+    retrying.stage("a", b"1")
+    retrying.swap("k", b"1", expected=None)
+    assert (memory.get("a"), memory.get("k")) == (b"1", b"1")
+    assert clock.waits_s == [0.5, 0.5]
+    with pytest.raises(ConflictError):
+        retrying.swap("k", b"2", expected=None)
+    assert clock.waits_s == [0.5, 0.5]

@@ -17,9 +17,9 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "store" / "k").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "hf://datasets/a/b", "S4://b"])
+@pytest.mark.parametrize("url", ["ftp://bucket/x", "S4://b"])
 def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
-    with pytest.raises(StoreError, match="s3://BUCKET/PREFIX, https://HOST/PATH"):
+    with pytest.raises(StoreError, match="s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://"):
         open_store(url)
 
 
@@ -35,6 +35,15 @@ def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
         "s3:///x",
         "s3://a b/x",
         "s3://한/x",
+        "gs:bucket/x",
+        "gs://",
+        "gs://a b/x",
+        "az:/container/x",
+        "az://",
+        "hf:datasets/me/x",
+        "hf://",
+        "hf://me/x",
+        "hf://models/me/x",
         "https:/host/x",
         "https://",
         "http:///x",
@@ -55,6 +64,10 @@ def test_a_malformed_address_is_refused(url: str) -> None:
         "s3://key:hush@bucket/x",
         "s3://hush@bucket",
         "s3://b:hush/x",
+        "gs://key:hush@bucket/x",
+        "az://hush@container/x",
+        "hf://hush@datasets/me/x",
+        "hf://datasets/hush@me/x",
         "https://user:hush@host/x",
         "https://hush@host",
         "https://host:hush/x",
@@ -69,7 +82,7 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(url: str) -> Non
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/../other", "s3://bucket/a//b"])
+@pytest.mark.parametrize("url", ["s3://bucket/../other", "s3://bucket/a//b", "gs://bucket/../x"])
 def test_a_prefix_cannot_lead_elsewhere(url: str) -> None:
     with pytest.raises(StoreError, match="cannot name an object"):
         open_store(url)

@@ -41,7 +41,8 @@ def command(
     With --engine ray the workers of a cluster read objects there and send the shards, byte for byte
     the same.
 
-    STORE is s3://BUCKET/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
+    STORE is hf://datasets/OWNER/NAME (made private), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+    az://CONTAINER/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
     of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
 
     Costs what the store asks for its space and requests. Needs free space for packed data beside

@@ -21,16 +21,16 @@ from sojourn.dataset.manifest import (
     contents_of,
     revision_of,
 )
-from sojourn.dataset.repository import find_manifest, publish
+from sojourn.dataset.repository import find_manifest, find_published, publish
 from sojourn.dataset.sending import Sender
 from sojourn.dataset.shards import Sizes, split_into_shards
 from sojourn.dataset.source import FolderSource, Source
 from sojourn.dataset.tables import parser_of
-from sojourn.errors import StoreError, UsageError
+from sojourn.errors import ConflictError, StoreError, UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -137,8 +137,8 @@ def push_source(
     manifest = _manifest(pushed, message=message, now=now)
     unchanged = earlier is not None and manifest.revision == earlier.revision
     sent_bytes = pushed.sent_bytes
-    if not unchanged and not _is_published(store, manifest, earlier):
-        sent_bytes += publish(store, manifest)
+    if not unchanged:
+        sent_bytes += _publish(store, manifest, earlier)
     return PushReport(
         url=store.url,
         revision=manifest.revision,
@@ -162,6 +162,7 @@ class _Push:
     def __init__(self, source: Source, store: Store, earlier: Manifest | None) -> None:
         self._source = source
         self._earlier = _by_outline(earlier) if earlier else {}
+        self._store = store
         self._sender = Sender(store)
         self.before = earlier
         self.shards: list[Shard] = []
@@ -177,7 +178,7 @@ class _Push:
         engine = make_engine(self._source, self._sender, _advance(task))
         packed: list[Future[PackedGroup]] = []
         with ThreadPoolExecutor(_HASHERS, "compare") as pool, engine:
-            for index, group in enumerate(split_into_shards(entries, sizes)):
+            for index, group in enumerate(_groups(entries, sizes, self._store)):
                 known = self._reused(group, index, pool)
                 if known is not None:
                     task.advance(
@@ -243,6 +244,23 @@ def _check_writable(store: Store) -> None:
         raise StoreError(f"{store.url} can only be read.", remedy="Push to another store.")
 
 
+def _groups(entries: tuple[Entry, ...], sizes: Sizes, store: Store) -> Sequence[tuple[Entry, ...]]:
+    """Return the entries of each shard.
+
+    Raises:
+        StoreError: there are more shards than the store has room for in a folder.
+    """
+    groups = tuple(split_into_shards(entries, sizes))
+    limit = store.capabilities.max_folder_entries
+    if limit is not None and len(groups) > limit:
+        raise StoreError(
+            f"{store.url} takes {limit} files in a folder, and this data set would be "
+            f"{len(groups)} shards.",
+            remedy="Split the folder that is sent, and push each part to a place of its own.",
+        )
+    return groups
+
+
 def _threads(source: Source, sender: Sender, advance: Callable[[int, int], None]) -> Engine:
     return ThreadEngine(source, sender, advance=advance)
 
@@ -285,22 +303,31 @@ def _manifest(pushed: _Push, *, message: str, now: datetime) -> Manifest:
     )
 
 
-def _is_published(store: Store, manifest: Manifest, earlier: Manifest | None) -> bool:
-    """Tell whether another push of the same content published this very revision meanwhile.
+def _publish(store: Store, manifest: Manifest, earlier: Manifest | None) -> int:
+    """Publish a manifest in place of the one that the push began from; return the bytes sent.
 
-    Two pushes that end in the same instant still meet; then the later one counts, and both are
-    whole and kept under `revisions/`.
+    Another push of the same content may have published this very revision meanwhile.
 
     Raises:
-        StoreError: the store holds neither this revision nor the one that this push began from.
+        ConflictError: the store holds neither this revision nor the one that this push began from.
     """
-    current = find_manifest(store)
-    if current is not None and current.revision == manifest.revision:
-        return True
-    if current is not None and (earlier is None or current.revision != earlier.revision):
-        raise StoreError(
-            f"Somebody else pushed revision {current.revision} to {store.url} meanwhile, so this "
-            "push was not published.",
-            remedy="Look at what came, then push again; what was sent is not sent again.",
-        )
-    return False
+    current = find_published(store)
+    if current is not None and current.manifest.revision == manifest.revision:
+        return 0
+    if (current and current.manifest.revision) != (earlier and earlier.revision):
+        raise _overtaken(store, current.manifest.revision if current else None)
+    try:
+        return publish(store, manifest, replacing=current.data if current else None)
+    except ConflictError as error:
+        winner = find_manifest(store)
+        if winner is not None and winner.revision == manifest.revision:
+            return 0
+        raise _overtaken(store, winner.revision if winner else None) from error
+
+
+def _overtaken(store: Store, revision: str | None) -> ConflictError:
+    what = f"pushed revision {revision} to" if revision else "removed the data set from"
+    return ConflictError(
+        f"Somebody else {what} {store.url} meanwhile, so this push was not published.",
+        remedy="Look at what came, then push again; what was sent is not sent again.",
+    )

@@ -34,7 +34,7 @@ _CPUS_PER_TASK = 1
 _MEMORY_BYTES = 512 << 20
 _THREADS = 2
 # How workers reach the stores. Values are handed to the cluster's workers and shown nowhere.
-_PASSED_ON = ("AWS_", "GOOGLE_", "AZURE_")
+_PASSED_ON = ("AWS_", "GOOGLE_", "AZURE_", "HF_")
 
 
 class RayEngine:
@@ -151,7 +151,9 @@ def pack_remotely(group: Group, source: str, store: str) -> tuple[PackedGroup, i
     Returns:
         The shard and its members, how many shards were sent (one or none), and how many bytes.
     """
-    sender = Sender(open_store(store))
+    opened = open_store(store)
+    # What a worker stages, the process that publishes the manifest would know nothing of.
+    sender = Sender(opened, send=opened.put)
     with ThreadPoolExecutor(_THREADS, "pack") as pool, sender:
         packed = pack_group(
             group,

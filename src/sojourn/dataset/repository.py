@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.manifest import (
@@ -14,6 +15,7 @@ from sojourn.dataset.manifest import (
 from sojourn.dataset.parsing import DamagedManifestError, is_revision, parse_manifest
 from sojourn.dataset.readme import README
 from sojourn.errors import IntegrityError, ObjectNotFoundError, UsageError
+from sojourn.stores.base import get_or_none, stage, swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +30,21 @@ _MOST_STEPS_BACK = 20
 _LONGEST_MESSAGE = 60
 
 
-def find_manifest(store: Store) -> Manifest | None:
-    """Return the newest manifest; None where the store holds no data set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a store holds under the key that readers look for.
+
+    Attributes:
+        data: The bytes there.
+        manifest: What they say.
+    """
+
+    data: bytes
+    manifest: Manifest
+
+
+def find_published(store: Store) -> Published | None:
+    """Return the newest manifest with its bytes; None where the store holds no data set.
 
     Raises:
         IntegrityError: it cannot be used.
@@ -38,6 +53,16 @@ def find_manifest(store: Store) -> Manifest | None:
         return _current(store)
     except DamagedManifestError as error:
         raise IntegrityError(error.message, remedy=_way_out(store)) from error
+
+
+def find_manifest(store: Store) -> Manifest | None:
+    """Return the newest manifest; None where the store holds no data set.
+
+    Raises:
+        IntegrityError: it cannot be used.
+    """
+    published = find_published(store)
+    return published.manifest if published else None
 
 
 def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
@@ -65,25 +90,33 @@ def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     return manifest
 
 
-def publish(store: Store, manifest: Manifest) -> int:
+def publish(store: Store, manifest: Manifest, *, replacing: bytes | None) -> int:
     """Write the README and the manifests, the one that readers look for last.
+
+    Args:
+        store: Where to.
+        manifest: The new one.
+        replacing: The bytes of the one before it; None for the first.
 
     Returns:
         Bytes sent.
+
+    Raises:
+        ConflictError: readers find another manifest than the one that is replaced.
     """
     data = dump_manifest(manifest)
-    store.put(README_KEY, README)
-    store.put(revision_key(manifest.revision), data)
-    store.put(MANIFEST_KEY, data)
+    stage(store, README_KEY, README)
+    stage(store, revision_key(manifest.revision), data)
+    swap(store, MANIFEST_KEY, data, expected=replacing)
     return len(README) + 2 * len(data)
 
 
-def _current(store: Store) -> Manifest | None:
-    try:
-        data = store.get(MANIFEST_KEY)
-    except ObjectNotFoundError:
+def _current(store: Store) -> Published | None:
+    data = get_or_none(store, MANIFEST_KEY)
+    if data is None:
         return None
-    return parse_manifest(data, where=f"{store.url}/{MANIFEST_KEY}")
+    manifest = parse_manifest(data, where=f"{store.url}/{MANIFEST_KEY}")
+    return Published(data=data, manifest=manifest)
 
 
 def _way_out(store: Store) -> str:
@@ -198,9 +231,11 @@ def _newest(store: Store, revisions: list[str]) -> list[Manifest]:
 def _parents(store: Store) -> Iterator[Manifest]:
     """Yield the newest manifest, the one before it, and so on while they can be read."""
     try:
-        manifest = _current(store)
+        # Not `find_manifest`, which looks for the way out of a damaged one here.
+        current = _current(store)
     except IntegrityError:
         return
+    manifest = current.manifest if current else None
     for _ in range(_MOST_STEPS_BACK):
         if manifest is None:
             return

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from sojourn.dataset.manifest import SHARDS_PREFIX
 from sojourn.errors import StoreError
+from sojourn.stores.base import stage
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
     from types import TracebackType
 
     from sojourn.dataset.manifest import Shard
     from sojourn.dataset.packing import PackedShard
-    from sojourn.stores.base import Store
+    from sojourn.stores.base import Body, Store
 
 # Each is sent in parts that are under way side by side, so that few shards fill a link.
 _AT_ONCE = 2
 
 
 class Sender:
-    """Sends shards while the next ones are packed. Leaving it waits for what is under way."""
+    """Sends shards while the next ones are packed. Leaving it waits for what is under way.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: Where to.
+        send: Puts or stages one. Staged shards are there with the manifest only, if this very
+            store is used for both.
+    """
+
+    def __init__(self, store: Store, *, send: Callable[[str, Body], None] | None = None) -> None:
         self._store = store
+        self._send = send or partial(stage, store)
         self._pool = ThreadPoolExecutor(_AT_ONCE, "send")
         self._under_way: dict[Future[None], BinaryIO] = {}
         self._stopped = threading.Event()
@@ -36,6 +46,8 @@ class Sender:
 
     def is_stored(self, shard: Shard) -> bool:
         """Tell whether the store holds the shard already, going by its key and size."""
+        if self._store.capabilities.lists_slowly:
+            return self._store.find(shard.key) == shard.size_bytes
         if self._stored is None:
             self._stored = {o.key: o.size_bytes for o in self._store.list(SHARDS_PREFIX)}
         return self._stored.get(shard.key) == shard.size_bytes
@@ -76,7 +88,7 @@ class Sender:
     def _put(self, packed: PackedShard) -> None:
         with packed.file as file:
             body = cast("BinaryIO", _UntilStopped(file, self._stopped))
-            self._store.put(packed.shard.key, body)
+            self._send(packed.shard.key, body)
 
     def __enter__(self) -> Self:
         return self

@@ -3,15 +3,18 @@
 The verbs are few so that a store is one short file. Everything else (retries, dry runs, faults)
 wraps a store and is a store itself. A data set's format is no business of this room.
 
+Where several objects can be made to appear at once, or an object be replaced only if nobody else
+did so meanwhile, a store has two verbs more (`Staging`); `stage` and `swap` here do without.
+
 Keys are relative POSIX paths of printable characters: `shards/3f9c….tar.zst`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, runtime_checkable
 
-from sojourn.errors import StoreError
+from sojourn.errors import ConflictError, ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +36,14 @@ class Capabilities:
         read_only: `put` and `delete` always refuse.
         can_list: If False, `list` always refuses.
         local_folder: The folder of this machine that it keeps its objects in, if it does.
+        max_folder_entries: So many objects may have the same key up to the last slash; None if
+            it has no such limit.
+        lists_slowly: `find` of each object that is wanted is quicker than `list`.
     """
 
     max_object_bytes: int | None = None
+    max_folder_entries: int | None = None
+    lists_slowly: bool = False
     read_only: bool = False
     can_list: bool = True
     local_folder: Path | None = None
@@ -105,6 +113,73 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object. It is no error if there is none."""
         ...
+
+
+@runtime_checkable
+class Staging(Protocol):
+    """The verbs of a store that can let several objects appear at once, or guard one."""
+
+    def stage(self, key: str, body: Body) -> None:
+        """Send an object that readers see with the next `swap` at the latest."""
+        ...
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace an object that nobody changed; with it, what was staged is seen, too.
+
+        Args:
+            key: Which object.
+            body: What it holds then.
+            expected: What it holds now; None if it is not there.
+
+        Raises:
+            ConflictError: it holds something else.
+        """
+        ...
+
+
+def stage(store: Store, key: str, body: Body) -> None:
+    """Send an object that readers see with the next `swap`, or at once where that is all one."""
+    if isinstance(store, Staging):
+        store.stage(key, body)
+    else:
+        store.put(key, body)
+
+
+def swap(store: Store, key: str, body: bytes, *, expected: bytes | None) -> None:
+    """Replace an object that holds what is expected (None: that is not there).
+
+    Stores that cannot guard an object are asked what it holds, and then written to: of two who do
+    this within the same instant, the later one counts.
+
+    Raises:
+        ConflictError: it holds something else.
+    """
+    if isinstance(store, Staging):
+        store.swap(key, body, expected=expected)
+        return
+    check_expected(store, key, get_or_none(store, key), expected)
+    store.put(key, body)
+
+
+def get_or_none(store: Store, key: str) -> bytes | None:
+    """Return an object's bytes; None if there is no such object."""
+    try:
+        return store.get(key)
+    except ObjectNotFoundError:
+        return None
+
+
+def check_expected(store: Store, key: str, found: bytes | None, expected: bytes | None) -> None:
+    """Check that an object holds what it is expected to.
+
+    Raises:
+        ConflictError: it does not.
+    """
+    if found != expected:
+        raise ConflictError(
+            f"{store.url.rstrip('/')}/{key} was changed by somebody else meanwhile.",
+            remedy="Look at what came, then run the command again.",
+        )
 
 
 def check_key(key: str) -> str:

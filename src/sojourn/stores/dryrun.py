@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sojourn.stores.base import body_size_bytes, check_key
+from sojourn.stores.base import body_size_bytes, check_expected, check_key, get_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,15 @@ class DryRun:
         """Check what would be sent, and send nothing."""
         check_key(key)
         body_size_bytes(body)
+
+    def stage(self, key: str, body: Body) -> None:
+        """Check what would be sent, and send nothing."""
+        self.put(key, body)
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Check what would be replaced, and replace nothing."""
+        check_expected(self._store, key, get_or_none(self._store, key), expected)
+        self.put(key, body)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""

@@ -15,6 +15,7 @@ import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError, StoreError, StoreUnavailableError
+from sojourn.stores.base import stage, swap
 from sojourn.stores.objects import was_forked
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ class ForkSafe:
         """Create or replace the object; refused in a forked process."""
         self._check_may_write()
         self._store.put(key, body)
+
+    def stage(self, key: str, body: Body) -> None:
+        """Send an object ahead; refused in a forked process."""
+        self._check_may_write()
+        stage(self._store, key, body)
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace an object that nobody changed; refused in a forked process."""
+        self._check_may_write()
+        swap(self._store, key, body, expected=expected)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""

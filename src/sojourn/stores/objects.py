@@ -1,32 +1,45 @@
-"""Folders, memory, S3 and web servers as stores, through obstore. The only file that imports it."""
+"""Folders, memory, S3, Google's and Azure's storage, and web servers as stores, through obstore.
+
+The only file that imports it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
+from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
-from sojourn.errors import AccessDeniedError, ObjectNotFoundError, StoreError
+from sojourn.errors import (
+    AccessDeniedError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from sojourn.localpath import check_reachable
 from sojourn.stores.base import (
     Capabilities,
     StoredObject,
     body_size_bytes,
+    check_expected,
     check_key,
     check_prefix,
 )
 from sojourn.stores.refusals import refusal
+from sojourn.stores.waits import ask_wait_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore import PutMode, UpdateVersion
+    from obstore.store import ClientConfig, GCSConfig, RetryConfig
     from obstore.store import ObjectStore as Handle
 
     from sojourn.stores.base import Body
@@ -38,6 +51,11 @@ _REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
 # objects of up to 50 TB; S3-compatible servers take 5 TB.
 _S3_MAX_OBJECT_BYTES = 5 * 10**12
 _S3_MAX_PARTS = 9_000
+# https://cloud.google.com/storage/quotas, seen 2026-11: 5 TB (newer copies of it: 5 TiB).
+_GS_MAX_OBJECT_BYTES = 5 * 10**12
+# https://learn.microsoft.com/azure/storage/blobs/scalability-targets, as of 2026-05: 50,000 blocks
+# of up to 4,000 MiB.
+_AZ_MAX_OBJECT_BYTES = 50_000 * 4_000 << 20
 _PART_BYTES = 8 << 20
 # Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE_WHILE_SENDING_S.
 _PARTS_AT_ONCE = 4
@@ -51,6 +69,22 @@ _WHOLE_REQUEST = timedelta(minutes=15)
 _RETRIES = 2
 # Shorter than _SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
 _RETRY_WINDOW = timedelta(seconds=5)
+
+_AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_GOOGLE_CREDENTIALS = ("GOOGLE_BEARER_TOKEN",)
+_AZURE_CREDENTIALS = (
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_CLIENT_SECRET",
+)
+
+# The server says so, or told no version of the object to go by.
+_NO_GUARD = re.compile(
+    "<Code>NotImplemented<|status code: 501|required for conditional update", re.IGNORECASE
+)
+_NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
 
 # obstore's threads are those of the process that imports it.
 _HOME_PROCESS = os.getpid()
@@ -71,6 +105,7 @@ class ObjectStore:
         to_write: Callable[[], Handle],
         url: str,
         capabilities: Capabilities,
+        ask_wait_s: Callable[[str], float | None] | None = None,
     ) -> None:
         """Keep what is given; nothing is opened yet.
 
@@ -79,7 +114,10 @@ class ObjectStore:
             to_write: The same, but makes the place where the objects go if there is none.
             url: How a person names the store.
             capabilities: What it can do.
+            ask_wait_s: Tells, for the address of an object that was refused since too many asked,
+                for how many seconds to wait: obstore keeps to itself what the server said.
         """
+        self._ask_wait_s = ask_wait_s
         self._to_read = to_read
         self._to_write = to_write
         self.url = url
@@ -124,6 +162,42 @@ class ObjectStore:
             )
         except _REFUSALS as error:
             raise self._error(error, verb="write", key=key) from error
+
+    def stage(self, key: str, body: Body) -> None:
+        """Create or replace the object; it is seen at once."""
+        self.put(key, body)
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace the object if nobody does meanwhile, where the store can tell."""
+        check_key(key)
+        self._check_writable()
+        held, mode = self._held(key)
+        check_expected(self, key, held, expected)
+        # A folder's files cannot be guarded in a way that every file system knows.
+        if self.capabilities.local_folder is not None:
+            self.put(key, body)
+            return
+        try:
+            obstore.put(self._to_write(), key, body, mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            check_expected(self, key, b"", None)
+        except _REFUSALS as error:
+            if not _cannot_guard(error):
+                raise self._error(error, verb="write", key=key) from error
+            self.put(key, body)
+
+    def _held(self, key: str) -> tuple[bytes | None, PutMode]:
+        """Return what the object holds, and how to write it if it still does."""
+        try:
+            found = obstore.get(self._to_read(), key)
+            told_by = {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+            known = {name: value for name, value in told_by.items() if value is not None}
+            return bytes(found.bytes()), cast("UpdateVersion", known) if known else "overwrite"
+        except _REFUSALS as error:
+            told = self._error(error, verb="read", key=key)
+            if not isinstance(told, ObjectNotFoundError):
+                raise told from error
+            return None, "create"
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
@@ -181,16 +255,26 @@ class ObjectStore:
             return error
         doing = f"{verb} {self.url.rstrip('/')}/{key}"
         told = refusal(str(error), doing=doing)
+        if self._ask_wait_s is not None and "status code: 429" in str(error):
+            wait_s = self._ask_wait_s(f"{self.url}/{quote(key)}")
+            return StoreUnavailableError(told.message, remedy=told.remedy, wait_s=wait_s)
         if type(told) is not StoreError:
             return told
         # obstore's classes decide where the text said nothing that the table knows.
         if isinstance(error, PermissionError):
             return AccessDeniedError(told.message, remedy=told.remedy)
-        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+        if isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(str(error)):
             return ObjectNotFoundError(
                 f"Could not {doing}: there is no such object.", remedy="Check the address."
             )
         return told
+
+
+def _cannot_guard(error: Exception) -> bool:
+    """Tell whether the server knows no writes that depend on what is there."""
+    if isinstance(error, (NotImplementedError, NotSupportedError)):
+        return True
+    return _NO_GUARD.search(str(error)) is not None
 
 
 def open_memory() -> ObjectStore:
@@ -204,8 +288,15 @@ def open_memory() -> ObjectStore:
     )
 
 
-def open_folder(folder: Path) -> ObjectStore:
+def open_folder(
+    folder: Path, *, check: Callable[[], None] | None = None, lists_slowly: bool = False
+) -> ObjectStore:
     """Return the store that keeps its objects as files in a folder; made when first written to.
+
+    Args:
+        folder: Which folder.
+        check: Called before each use; raises a `StoreError` where the folder is not what it was.
+        lists_slowly: Objects are to be looked up by name.
 
     Raises:
         StoreError: the path is a file, or cannot be looked at.
@@ -219,6 +310,8 @@ def open_folder(folder: Path) -> ObjectStore:
         )
 
     def to_read() -> Handle:
+        if check is not None:
+            check()
         if not folder.is_dir():
             raise ObjectNotFoundError(
                 f"There is no folder {folder}.", remedy="Check the path of the store."
@@ -226,6 +319,8 @@ def open_folder(folder: Path) -> ObjectStore:
         return LocalStore(folder)
 
     def to_write() -> Handle:
+        if check is not None:
+            check()
         folder.mkdir(parents=True, exist_ok=True)
         return LocalStore(folder)
 
@@ -233,7 +328,7 @@ def open_folder(folder: Path) -> ObjectStore:
         to_read=to_read,
         to_write=to_write,
         url=str(folder),
-        capabilities=Capabilities(local_folder=folder.resolve()),
+        capabilities=Capabilities(local_folder=folder.resolve(), lists_slowly=lists_slowly),
     )
 
 
@@ -259,23 +354,143 @@ def open_s3(
     """
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
     if endpoint:
-        _check_endpoint(endpoint)
-    _check_credentials(environment)
+        _check_endpoint(endpoint, variable="AWS_ENDPOINT_URL")
+    _check_printable(environment, _AWS_CREDENTIALS)
     url = f"s3://{bucket}/{prefix}".rstrip("/")
     # Only an endpoint that is itself given as http:// is spoken to in the clear.
     allow_http = endpoint.startswith("http://")
-    try:
-        reader = _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s)
-        writer = _s3_handle(
-            bucket, prefix, allow_http=allow_http, silence_s=_SILENCE_WHILE_SENDING_S
+    return _open_buckets(
+        lambda silence_s: _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s),
+        url=url,
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+    )
+
+
+def open_gs(
+    bucket: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str],
+    silence_s: float = _SILENCE_S,
+) -> ObjectStore:
+    """Return the store in a bucket of Google Cloud Storage, below a prefix that may be empty.
+
+    Args:
+        bucket: The bucket's name.
+        prefix: Without slashes at its ends.
+        environment: Where STORAGE_EMULATOR_HOST is looked up, the address of an emulator, which is
+            asked without credentials; and where what cannot be a credential is refused. obstore
+            reads the credentials itself: a service account's key, those of `gcloud auth
+            application-default login`, or the machine's own.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
+
+    Raises:
+        StoreError: the address, or a credential, cannot be one.
+    """
+    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
+    if emulator and "://" not in emulator:
+        emulator = f"http://{emulator}"  # as Google's own libraries take it
+    if emulator:
+        _check_endpoint(emulator, variable="STORAGE_EMULATOR_HOST")
+    _check_printable(environment, _GOOGLE_CREDENTIALS)
+
+    def handle(silence_s: float) -> Handle:
+        options = _client_options(allow_http=emulator.startswith("http://"), silence_s=silence_s)
+        config: GCSConfig = {"service_account_key": _nobodys_key(emulator)} if emulator else {}
+        return GCSStore(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=options,
+            retry_config=_retry_config(),
         )
+
+    return _open_buckets(
+        handle,
+        url=f"gs://{bucket}/{prefix}".rstrip("/"),
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_GS_MAX_OBJECT_BYTES),
+    )
+
+
+def open_az(
+    container: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str],
+    silence_s: float = _SILENCE_S,
+) -> ObjectStore:
+    """Return the store in a container of Azure Blob Storage, below a prefix that may be empty.
+
+    Args:
+        container: The container's name.
+        prefix: Without slashes at its ends.
+        environment: Where AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT and
+            AZURE_STORAGE_USE_EMULATOR are looked up, and where what cannot be a credential is
+            refused. obstore reads the credentials itself: the AZURE_ variables, `az login`, or
+            the machine's own.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
+
+    Raises:
+        StoreError: the address, or a credential, cannot be one.
+        AccessDeniedError: no account is named.
+    """
+    emulated = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("1", "true")
+    endpoint = environment.get("AZURE_STORAGE_ENDPOINT", "")
+    if endpoint:
+        _check_endpoint(endpoint, variable="AZURE_STORAGE_ENDPOINT")
+    _check_printable(environment, _AZURE_CREDENTIALS)
+    if not emulated and not environment.get("AZURE_STORAGE_ACCOUNT_NAME"):
+        raise AccessDeniedError(
+            f"az://{container} does not say whose container that is.",
+            remedy="Set AZURE_STORAGE_ACCOUNT_NAME to the storage account, and "
+            "AZURE_STORAGE_ACCOUNT_KEY to a key of it unless `az login` was run.",
+        )
+
+    def handle(silence_s: float) -> Handle:
+        allow_http = emulated or endpoint.startswith("http://")
+        return AzureStore(
+            container,
+            prefix=prefix or None,
+            client_options=_client_options(allow_http=allow_http, silence_s=silence_s),
+            retry_config=_retry_config(),
+        )
+
+    return _open_buckets(
+        handle,
+        url=f"az://{container}/{prefix}".rstrip("/"),
+        silence_s=silence_s,
+        capabilities=Capabilities(max_object_bytes=_AZ_MAX_OBJECT_BYTES),
+    )
+
+
+def _nobodys_key(emulator: str) -> str:
+    """Return the key of a service account that asks an emulator and needs no token to do so.
+
+    `skip_signature` would not do: writes ask the machine's own account for a token all the same.
+    """
+    return json.dumps(
+        {
+            "gcs_base_url": emulator,
+            "disable_oauth": True,
+            "client_email": "",
+            "private_key": "",
+            "private_key_id": "",
+        }
+    )
+
+
+def _open_buckets(
+    handle: Callable[[float], Handle], *, url: str, silence_s: float, capabilities: Capabilities
+) -> ObjectStore:
+    """Return a store with a handle to read with and a more patient one to write with."""
+    try:
+        reader, writer = handle(silence_s), handle(_SILENCE_WHILE_SENDING_S)
     except _REFUSALS as error:
         raise refusal(str(error), doing=f"open {url}") from error
     return ObjectStore(
-        to_read=lambda: reader,
-        to_write=lambda: writer,
-        url=url,
-        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
+        to_read=lambda: reader, to_write=lambda: writer, url=url, capabilities=capabilities
     )
 
 
@@ -301,6 +516,7 @@ def open_http(url: str, *, silence_s: float = _SILENCE_S) -> ObjectStore:
         to_write=lambda: handle,
         url=url,
         capabilities=Capabilities(read_only=True, can_list=False),
+        ask_wait_s=ask_wait_s,
     )
 
 
@@ -336,8 +552,8 @@ def _retry_config() -> RetryConfig:
     }
 
 
-def _check_endpoint(endpoint: str) -> None:
-    """Check the address of an S3 server, on which obstore would end the process.
+def _check_endpoint(endpoint: str, *, variable: str) -> None:
+    """Check the address of a server, on which obstore would end the process.
 
     Raises:
         StoreError: it is none. It is not repeated: it may hold a secret.
@@ -349,15 +565,15 @@ def _check_endpoint(endpoint: str) -> None:
         usable = False
     if not usable or "@" in endpoint or any(c.isspace() for c in endpoint):
         raise StoreError(
-            "AWS_ENDPOINT_URL is not the address of a server.",
+            f"{variable} is not the address of a server.",
             remedy="Set it to https://HOST or https://HOST:PORT, without credentials, "
-            "or unset it for AWS itself.",
+            "or unset it for the service itself.",
         )
 
 
-def _check_credentials(environment: Mapping[str, str]) -> None:
+def _check_printable(environment: Mapping[str, str], names: Sequence[str]) -> None:
     """Check that credentials can stand in a request's headers; obstore would end the process."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+    for name in names:
         if not environment.get(name, "").isprintable():
             raise AccessDeniedError(
                 f"{name} holds a line break or another control character.",

@@ -17,6 +17,14 @@ from sojourn.errors import (
 )
 
 _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may use this bucket."
+_GOOGLE = (
+    "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the "
+    "file with the key of a service account that may use this bucket."
+)
+_AZURE = (
+    "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY to an account and its key, or "
+    "run `az login` and set AZURE_USE_AZURE_CLI=true."
+)
 _RIGHTS = "Ask the owner of the store for the right to read, list and write under this address."
 _REGION = "Set AWS_REGION to the region that the bucket is in."
 _AGAIN = "Check the network and the address (of S3: AWS_ENDPOINT_URL), then run it again."
@@ -40,6 +48,7 @@ def _row(pattern: str, error: type[StoreError], why: str, remedy: str) -> _Row:
 
 
 # Codes of S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# Of Azure: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 _TABLE = (
     _row(
         r"<Code>NoSuchBucket<",
@@ -52,6 +61,31 @@ _TABLE = (
         StoreError,
         "that is no valid name for a bucket",
         "Bucket names are 3 to 63 lower-case letters, digits, dots and hyphens.",
+    ),
+    _row(
+        r"<Code>ContainerNotFound<",
+        StoreError,
+        "there is no such container",
+        "Create the container, or correct its name.",
+    ),
+    _row(
+        r"<Code>(AuthenticationFailed|AuthorizationFailure|InvalidAuthenticationInfo"
+        r"|NoAuthenticationInformation)<",
+        AccessDeniedError,
+        "it does not accept the credentials",
+        _AZURE,
+    ),
+    _row(
+        r"computeMetadata|metadata\.google|Generic GCS error: .*(token|credential)",
+        AccessDeniedError,
+        "no credentials were found",
+        _GOOGLE,
+    ),
+    _row(
+        r"metadata/identity|Generic MicrosoftAzure error: .*(token|credential)",
+        AccessDeniedError,
+        "no credentials were found",
+        _AZURE,
     ),
     _row(
         r"<Code>(SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken)<",
@@ -116,6 +150,12 @@ _TABLE = (
         AccessDeniedError,
         "this user may not do that there",
         "Give this user the right to it, or name another folder.",
+    ),
+    _row(
+        r"(os error |\[errno )107\b",
+        StoreError,
+        "what is mounted there has lost its connection",
+        'Mount it again; Drive in Colab: `drive.mount("/content/drive", force_remount=True)`.',
     ),
     _row(r"(os error |\[errno )(28|122)\b", StoreError, "the disk is full", _SPACE),
     _row(

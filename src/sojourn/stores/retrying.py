@@ -6,7 +6,8 @@ import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sojourn.errors import StoreError
+from sojourn.errors import StoreError, StoreUnavailableError
+from sojourn.stores.base import stage, swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,10 +19,16 @@ T = TypeVar("T")
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
 _ATTEMPTS = 5
+# The longest window of the rate limits that are known here, Hugging Face's, and some seconds more:
+# https://huggingface.co/docs/hub/rate-limits, as of 2026-09. Who asks for more is not waited for.
+_LONGEST_ASKED_WAIT_S = 320.0
 
 
 class Retrying:
     """Repeats a verb while its error is `retryable`, with waits that double, for a while.
+
+    A store that says for how long it wants to be left alone (HTTP's Retry-After) is left alone for
+    so long, up to the five minutes that such limits last; that time is not counted.
 
     Args:
         store: The store that does the work.
@@ -70,6 +77,14 @@ class Retrying:
         """Create or replace the object; a body that is a file is sent from its start each time."""
         self._attempt(lambda: self._store.put(key, body))
 
+    def stage(self, key: str, body: Body) -> None:
+        """Send an object ahead, as `put` does."""
+        self._attempt(lambda: stage(self._store, key, body))
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace an object that nobody changed."""
+        self._attempt(lambda: swap(self._store, key, body, expected=expected))
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
         # Taken whole before the first is given out: a listing cannot go on half-way.
@@ -93,7 +108,13 @@ class Retrying:
                 give_up_at = now + self._patience_s if give_up_at is None else give_up_at
                 wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * (0.5 + self._jitter())
                 last = attempt == _ATTEMPTS - 1 or now + wait_s > give_up_at
-                if last or not error.retryable:
+                asked_s = _asked_wait_s(error)
+                if last or not error.retryable or asked_s > _LONGEST_ASKED_WAIT_S:
                     raise
-                self._sleep(wait_s)
+                give_up_at += asked_s
+                self._sleep(max(wait_s, asked_s))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _asked_wait_s(error: StoreError) -> float:
+    return (error.wait_s or 0.0) if isinstance(error, StoreUnavailableError) else 0.0

@@ -17,9 +17,20 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"(s3|file|https?):", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(s3|gs|az|hf|file|https?):", re.IGNORECASE)
+# What is in buckets, and the variables that say who may use them.
+_BUCKETS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS to the file with a service account's key",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+# datasets/OWNER/NAME
+_HUB_PARTS = 3
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KNOWN = "s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
+_KNOWN = (
+    "hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
+    "https://HOST/PATH, file:///PATH, or a plain path"
+)
 
 
 def open_store(url: str | Path) -> Store:
@@ -39,8 +50,11 @@ def open_store(url: str | Path) -> Store:
     if address is None:
         return Retrying(ForkSafe(_open_path(url)))
     scheme, rest = address[1].lower(), address[2]
-    if scheme == "s3":
-        return Retrying(ForkSafe(_open_s3(rest)))
+    if scheme in _BUCKETS:
+        return Retrying(ForkSafe(_open_bucket(scheme, rest)))
+    if scheme == "hf":
+        # Its client may be used on both sides of a fork.
+        return Retrying(_open_huggingface(rest))
     if scheme == "file":
         return Retrying(ForkSafe(_open_file(rest)))
     if scheme in ("http", "https"):
@@ -104,42 +118,58 @@ def last_component(store: _Addressed) -> str:
 
 
 def _open_path(path: str) -> Store:
-    from sojourn.stores.objects import open_folder
-
     if not path or _ONE_SLASH.match(path):
         raise StoreError(f"{path!r} is not the address of a store.", remedy=f"Write {_KNOWN}.")
-    return open_folder(local_path(path, error=StoreError))
+    return _open_local(local_path(path, error=StoreError))
 
 
 def _open_file(rest: str) -> Store:
-    from sojourn.stores.objects import open_folder
-
     if not rest.startswith("/"):
         raise StoreError(
             "A file:// address holds an absolute path and no host.", remedy="Write file:///PATH."
         )
     folder = unquote(rest, errors="surrogateescape")
-    return open_folder(local_path(folder, error=StoreError))
+    return _open_local(local_path(folder, error=StoreError))
 
 
-def _open_s3(rest: str) -> Store:
-    from sojourn.stores.objects import open_s3
+def _open_local(folder: Path) -> Store:
+    from sojourn.stores.drive import is_on_drive, open_drive
+    from sojourn.stores.objects import open_folder
+
+    return open_drive(folder) if is_on_drive(folder) else open_folder(folder)
+
+
+def _open_bucket(scheme: str, rest: str) -> Store:
+    from sojourn.stores.objects import open_az, open_gs, open_s3
 
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket or ":" in bucket:
         # What stands there may be a secret, so it is not repeated.
         raise StoreError(
-            "An s3:// address holds a bucket and a prefix, no credentials and no port.",
-            remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL instead.",
+            f"The address {scheme}:// holds a bucket and a prefix, no credentials and no port.",
+            remedy=f"Set {_BUCKETS[scheme]} instead.",
         )
     if not _BUCKET.fullmatch(bucket):
         raise StoreError(
-            f"{bucket!r} cannot be the name of a bucket.", remedy="Write s3://BUCKET/PREFIX."
+            f"{bucket!r} cannot be the name of a bucket.", remedy=f"Write {scheme}://BUCKET/PREFIX."
         )
     prefix = prefix.strip("/")
     if prefix:
         check_key(prefix)
-    return open_s3(bucket, prefix, environment=os.environ)
+    opener = {"s3": open_s3, "gs": open_gs, "az": open_az}[scheme]
+    return opener(bucket, prefix, environment=os.environ)
+
+
+def _open_huggingface(rest: str) -> Store:
+    from sojourn.stores.huggingface import open_huggingface
+
+    parts = rest.strip("/").split("/")
+    if len(parts) != _HUB_PARTS or parts[0] != "datasets":
+        raise StoreError(
+            "An hf:// address names a data set on the hub, whole.",
+            remedy="Write hf://datasets/OWNER/NAME.",
+        )
+    return open_huggingface(parts[1], parts[2], environment=os.environ)
 
 
 def _open_web(url: str) -> Store:

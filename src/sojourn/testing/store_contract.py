@@ -24,6 +24,8 @@ from sojourn.stores.base import StoredObject
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sojourn.stores.base import Store
 
 _ODD_KEYS = (
@@ -48,6 +50,24 @@ class RawAccess(Protocol):
     def write(self, key: str, data: bytes) -> None:
         """Create or replace an object."""
         ...
+
+
+class FolderAccess:
+    """The files of a folder, for a store that keeps its objects in one or gives them out."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, key: str) -> bytes | None:
+        """Return a file's bytes; None if there is no such file."""
+        path = self._folder / key
+        return path.read_bytes() if path.is_file() else None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file, and make the folders above it."""
+        path = self._folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 class ReadingContract:

@@ -27,16 +27,53 @@ class Trouble:
     """What goes wrong with requests to the server, in the order in which they come.
 
     Attributes:
-        status: Answered instead of what is asked for; None: it is found, and then cut.
+        status: Answered instead of what is asked for; None: it is found, and then spoilt.
         location: Where a redirect leads to.
-        keep_bytes: Of a body that is cut, what still comes before the connection ends.
+        headers: What else stands in the answer's head: Retry-After, Date.
+        says: The reason that is given to people, by a server that gives one.
+        hang_up: The connection ends without an answer.
+        keep_bytes: Of a body that is cut, what still comes before the connection ends; None: all.
+        flip_bit_at: A bit of the byte at this offset of the body is the other one.
+        method: Only requests of this method; None: of any.
+        path: Only requests with this in their path.
         times: So many requests go wrong; the rest go well.
     """
 
     status: int | None = None
     location: str = ""
-    keep_bytes: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    says: str = "hush"
+    hang_up: bool = False
+    keep_bytes: int | None = None
+    flip_bit_at: int | None = None
+    method: str | None = None
+    path: str = ""
     times: int = 1 << 30
+
+    def spoil(self, body: bytes) -> bytes:
+        """Return what arrives of a body."""
+        kept = body[: self.keep_bytes]
+        at = self.flip_bit_at
+        if at is None or at >= len(kept):
+            return kept
+        return kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :]
+
+
+def first_trouble(troubles: list[Trouble], method: str, path: str) -> Trouble | None:
+    """Return what goes wrong with a request, and count it."""
+    for trouble in troubles:
+        if trouble.times > 0 and trouble.method in (None, method) and trouble.path in path:
+            trouble.times -= 1
+            return trouble
+    return None
+
+
+def parse_range(header: str, size_bytes: int) -> range | None:
+    """Return the offsets that a Range header names; None if it names none."""
+    wanted = _RANGE.fullmatch(header)
+    if wanted is None:
+        return None
+    return range(int(wanted[1]), min(int(wanted[2] or size_bytes), size_bytes - 1) + 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +87,7 @@ class WebServer:
             connection.
         wait_s: What each answer takes, in seconds.
         knows_ranges: If False, it sends whole files whatever part is asked for.
+        sent_bytes: Of bodies, so far.
     """
 
     url: str = ""
@@ -57,38 +95,48 @@ class WebServer:
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     wait_s: float = 0.0
     knows_ranges: bool = True
+    sent_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def meet(self, method: str, path: str, port: int) -> Trouble | None:
         """Write a request down, and return what goes wrong with it."""
         with self._lock:
             self.requests.append((method, path, port))
-            self.troubles = [trouble for trouble in self.troubles if trouble.times > 0]
-            for trouble in self.troubles:
-                trouble.times -= 1
-                return trouble
-        return None
+            return first_trouble(self.troubles, method, unquote(path))
+
+    def count(self, sent_bytes: int) -> None:
+        """Count bytes of a body that was sent."""
+        with self._lock:
+            self.sent_bytes += sent_bytes
 
 
 @contextmanager
 def running_web_server(folder: Path) -> Iterator[WebServer]:
     """Give out a folder until the end of the `with`."""
     server = WebServer()
-    with _Listener(("127.0.0.1", 0), partial(_Handler, folder, server)) as listener:
+    with Listener(("127.0.0.1", 0), partial(_Handler, folder, server)) as listener:
         server.url = f"http://127.0.0.1:{listener.server_address[1]}"
-        thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with listener.running():
             yield server
-        finally:
-            listener.shutdown()
-            thread.join()
 
 
-class _Listener(ThreadingHTTPServer):
+class Listener(ThreadingHTTPServer):
+    """A server of Python's own, a thread for each connection."""
+
     # Clients keep connections open for later; their threads are not waited for.
     block_on_close = False
     request_queue_size = 64
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Answer in the background until the end of the `with`."""
+        thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,9 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
         trouble = self._web.meet(self.command, self.path, self.client_address[1])
         self._wait()
         path = self._folder / unquote(urlsplit(self.path).path).lstrip("/")
-        if trouble is not None and trouble.status is not None:
+        if trouble is not None and trouble.hang_up:
+            self.close_connection = True
+        elif trouble is not None and trouble.status is not None:
             headers = {"Location": trouble.location} if trouble.location else {}
-            self._answer(trouble.status, b"hush", headers=headers)
+            self._answer(trouble.status, b"hush", headers={**headers, **trouble.headers})
         elif not path.is_file():
             self._answer(404, b"")
         else:
@@ -121,34 +171,33 @@ class _Handler(BaseHTTPRequestHandler):
             threading.Event().wait(self._web.wait_s)
 
     def _send(self, data: bytes, *, cut: Trouble | None) -> None:
-        keep = len(data) if cut is None else cut.keep_bytes
-        wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
+        wanted = parse_range(self.headers.get("Range", ""), len(data))
         if wanted is None or not self._web.knows_ranges:
-            self._answer(200, data, keep=keep)
-            return
-        first = int(wanted[1])
-        last = min(int(wanted[2] or len(data)), len(data) - 1)
-        if first > last:
+            self._answer(200, data, cut=cut)
+        elif wanted.start >= wanted.stop:
             self._answer(416, b"")
-            return
-        headers = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
-        self._answer(206, data[first : last + 1], keep=keep, headers=headers)
+        else:
+            there = f"bytes {wanted.start}-{wanted.stop - 1}/{len(data)}"
+            body = data[wanted.start : wanted.stop]
+            self._answer(206, body, cut=cut, headers={"Content-Range": there})
 
     def _answer(
         self,
         status: int,
         body: bytes,
         *,
-        keep: int | None = None,
+        cut: Trouble | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        arriving = body if cut is None else cut.spoil(body)
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body[:keep])
-        if keep is not None and keep < len(body):
+            self.wfile.write(arriving)
+            self._web.count(len(arriving))
+        if len(arriving) < len(body):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
