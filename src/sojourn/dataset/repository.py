@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sojourn.dataset.manifest import Manifest
+    from sojourn.progress import Progress
     from sojourn.stores.base import Store
 
 _FEWEST_DIGITS = 4
@@ -65,8 +66,10 @@ def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     return manifest
 
 
-def publish(store: Store, manifest: Manifest) -> int:
+def publish(store: Store, manifest: Manifest, *, progress: Progress) -> int:
     """Write the README and the manifests, the one that readers look for last.
+
+    Where the store publishes all at once, this waits until it did.
 
     Returns:
         Bytes sent.
@@ -75,6 +78,7 @@ def publish(store: Store, manifest: Manifest) -> int:
     store.put(README_KEY, README)
     store.put(revision_key(manifest.revision), data)
     store.put(MANIFEST_KEY, data)
+    store.commit(message=manifest.message or f"revision {manifest.revision}", progress=progress)
     return len(README) + 2 * len(data)
 
 
