@@ -7,40 +7,56 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from sojourn.errors import StoreError
+from sojourn.errors import StoreError, UsageError
 from sojourn.localpath import local_path
 from sojourn.stores.base import check_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sojourn.stores.base import Store
+    from sojourn.stores.base import Presentation, Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"(s3|file|https?):", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(s3|kaggle|file|https?):", re.IGNORECASE)
+# Stores that show each data set on a page of its own.
+_WITH_PAGES = frozenset({"kaggle"})
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KNOWN = "s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
+_KNOWN = (
+    "kaggle://OWNER/DATASET, s3://BUCKET/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
+)
 
 
-def open_store(url: str | Path) -> Store:
+def open_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
     """Return the store at an address; transient failures are tried again.
 
     It is read in forked processes, too. Nothing is contacted or made yet. Credentials come from
     where the store's own tools look.
 
+    Args:
+        url: The address.
+        presentation: How a data set that is yet to be made there is shown.
+
     Raises:
         StoreError: the address is of no known kind, or malformed.
+        UsageError: such a store shows nothing.
     """
     from sojourn.stores.forking import ForkSafe
     from sojourn.stores.retrying import Retrying
 
     url = os.fspath(url)
     address = _ADDRESS.fullmatch(url)
+    if presentation is not None and (address is None or address[1].lower() not in _WITH_PAGES):
+        raise UsageError(
+            f"{url} has no page with a title, a licence and readers.",
+            remedy="Leave out --title, --license and --public.",
+        )
     if address is None:
         return Retrying(ForkSafe(_open_path(url)))
     scheme, rest = address[1].lower(), address[2]
     if scheme == "s3":
         return Retrying(ForkSafe(_open_s3(rest)))
+    if scheme == "kaggle":
+        return Retrying(ForkSafe(_open_kaggle(rest, presentation)))
     if scheme == "file":
         return Retrying(ForkSafe(_open_file(rest)))
     if scheme in ("http", "https"):
@@ -95,6 +111,12 @@ def _open_s3(rest: str) -> Store:
     if prefix:
         check_key(prefix)
     return open_s3(bucket, prefix, environment=os.environ)
+
+
+def _open_kaggle(rest: str, presentation: Presentation | None) -> Store:
+    from sojourn.stores.kaggle import open_kaggle
+
+    return open_kaggle(rest, environment=os.environ, presentation=presentation)
 
 
 def _open_web(url: str) -> Store:
