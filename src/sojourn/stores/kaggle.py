@@ -96,7 +96,7 @@ class KaggleStore:
             name=f"{owner}/{slug}",
             api=self._api,
             transfer=transfer,
-            journal=UploadJournal(state_folder / owner / f"{slug}.json", now=time.time),
+            journal=UploadJournal(state_folder / owner / slug, now=time.time),
             look_up=self._looked_up,
             sizes=self._files.sizes,
         )

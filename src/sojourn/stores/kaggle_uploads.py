@@ -1,8 +1,8 @@
-"""Uploads to Kaggle that were begun or ended and are in no version yet, kept on this disk.
+"""Uploads to Kaggle that were begun or ended and are in no version yet, noted on this disk.
 
 A push that was interrupted finds here what it sent: by key, size and digest, so that nothing is
-taken for something else. The tokens are nobody's password, but make files of an account, so the
-file is for its owner only.
+taken for something else. A file for each, so that two pushes at once do not meet. The tokens are
+nobody's password, but make files of an account, so the files are for their owner only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_SCHEMA = "sojourn.kaggle-uploads/1"
 # The kaggle CLI 2.2.4 takes uploads for dead after this (RESUMABLE_UPLOAD_EXPIRY_SECONDS).
 _EXPIRY_S = 6 * 24 * 3600.0
 _READ_BYTES = 1 << 20
@@ -28,11 +26,12 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownUpload:
-    """An upload: what of, where to, and whether all of it is there."""
+    """An upload: what of, where to, when it was noted, and whether all of it is there."""
 
+    identity: str
     token: str = field(repr=False)
     url: str = field(repr=False)
-    begun_at: float
+    noted_at: float
     complete: bool
 
 
@@ -40,66 +39,51 @@ class UploadJournal:
     """The uploads for one data set. May be used from several threads at once.
 
     Args:
-        path: The file that they are kept in.
+        folder: Where they are noted; it is made.
         now: Seconds since 1970.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float]) -> None:
-        self._path = path
+    def __init__(self, folder: Path, *, now: Callable[[], float]) -> None:
+        self._folder = folder
         self._now = now
-        self._lock = threading.Lock()
 
     def find(self, identity: str) -> KnownUpload | None:
         """Return the upload of this content, if it is known and young enough."""
-        with self._lock:
-            known = self._read().get(identity)
-        if known is None or known.begun_at < self._now() - _EXPIRY_S:
+        try:
+            known = KnownUpload(**json.loads(self._path(identity).read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            # What cannot be read is sent again; no more is lost by it.
+            return None
+        if known.identity != identity or known.noted_at < self._now() - _EXPIRY_S:
             return None
         return known
 
     def note(self, identity: str, *, token: str, url: str, complete: bool) -> None:
         """Remember an upload."""
-        upload = KnownUpload(token=token, url=url, begun_at=self._now(), complete=complete)
-        with self._lock:
-            self._write({**self._read(), identity: upload})
-
-    def forget(self, identities: Iterable[str]) -> None:
-        """Forget uploads, and those that are too old."""
-        gone = set(identities)
-        oldest = self._now() - _EXPIRY_S
-        with self._lock:
-            known = self._read()
-            kept = {
-                name: upload
-                for name, upload in known.items()
-                if name not in gone and upload.begun_at >= oldest
-            }
-            if kept != known:
-                self._write(kept)
-
-    def _read(self) -> dict[str, KnownUpload]:
-        try:
-            document = json.loads(self._path.read_text("utf-8"))
-            if document["schema"] != _SCHEMA:
-                return {}
-            return {name: KnownUpload(**one) for name, one in document["uploads"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # What cannot be read is sent again; no more is lost by it.
-            return {}
-
-    def _write(self, uploads: dict[str, KnownUpload]) -> None:
-        document = {
-            "schema": _SCHEMA,
-            "uploads": {name: asdict(upload) for name, upload in uploads.items()},
-        }
+        upload = KnownUpload(
+            identity=identity, token=token, url=url, noted_at=self._now(), complete=complete
+        )
         # A disk that takes no notes is no reason to send nothing.
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Made for its owner only, before anything is in it.
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent)
+            descriptor, name = tempfile.mkstemp(dir=self._folder)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(document, file)
-            Path(name).replace(self._path)
+                json.dump(asdict(upload), file)
+            Path(name).replace(self._path(identity))
+
+    def forget(self, identities: Iterable[str]) -> None:
+        """Forget uploads, and what is too old."""
+        with suppress(OSError):
+            for identity in identities:
+                self._path(identity).unlink(missing_ok=True)
+            oldest = self._now() - _EXPIRY_S
+            for path in list(self._folder.iterdir()):
+                if path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
+
+    def _path(self, identity: str) -> Path:
+        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
 
 
 def identity_of(key: str, body: BinaryIO, size_bytes: int) -> str:

@@ -94,6 +94,7 @@ class Datasets:
         pending_polls: How often a new version is said not to be ready.
         fails: New versions end as failed.
         absent_status: What is answered where there is no such data set: 404 or 403.
+        drops_folders: Folders of new versions are dropped without a word.
         single_files: If False, single files cannot be downloaded, only whole versions.
     """
 
@@ -117,6 +118,7 @@ class Datasets:
         self.fails = False
         self.absent_status = 404
         self.single_files = True
+        self.drops_folders = False
 
     def user_of(self, authorization: str | None) -> str | None:
         """Return whose credentials these are; None if there are none."""
@@ -319,7 +321,7 @@ class Datasets:
                 files[name] = blob.path
             else:
                 self._unpack(blob.path, name, ending, files)
-        for folder in body.get("directories") or []:
+        for folder in [] if self.drops_folders else body.get("directories") or []:
             self._collect(folder, f"{at}{folder['name']}/", files, owner)
 
     def _endings(self) -> list[str]:
