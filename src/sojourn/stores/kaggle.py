@@ -167,6 +167,20 @@ class KaggleStore:
             rooms.append(self._limits.account_bytes - self._asked(self._api.private_bytes))
         return max(0, min(rooms)) if rooms else None
 
+    def share(self, username: str) -> str:
+        """Let a user read the data set; return the page on which that is seen."""
+        page = f"{self._api.page}/settings"
+        try:
+            self._asked(lambda: self._api.invite(username))
+        except StoreError as error:
+            if error.retryable:
+                raise
+            raise StoreError(
+                f"{self.url} was not shared with {username}: {error.message}",
+                remedy=f"Open {page}, and add {username} under Sharing.",
+            ) from error
+        return page
+
     @property
     def _wants_public(self) -> bool:
         return self._presentation is not None and self._presentation.public

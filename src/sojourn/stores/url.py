@@ -43,6 +43,11 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
     from sojourn.stores.forking import ForkSafe
     from sojourn.stores.retrying import Retrying
 
+    return Retrying(ForkSafe(open_bare_store(url, presentation=presentation)))
+
+
+def open_bare_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
+    """Return the store at an address itself, which tries once. See `open_store`."""
     url = os.fspath(url)
     address = _ADDRESS.fullmatch(url)
     if presentation is not None and (address is None or address[1].lower() not in _WITH_PAGES):
@@ -51,16 +56,16 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
             remedy="Leave out --title, --license and --public.",
         )
     if address is None:
-        return Retrying(ForkSafe(_open_path(url)))
+        return _open_path(url)
     scheme, rest = address[1].lower(), address[2]
     if scheme == "s3":
-        return Retrying(ForkSafe(_open_s3(rest)))
+        return _open_s3(rest)
     if scheme == "kaggle":
-        return Retrying(ForkSafe(_open_kaggle(rest, presentation)))
+        return _open_kaggle(rest, presentation)
     if scheme == "file":
-        return Retrying(ForkSafe(_open_file(rest)))
+        return _open_file(rest)
     if scheme in ("http", "https"):
-        return Retrying(ForkSafe(_open_web(f"{scheme}://{rest}")))
+        return _open_web(f"{scheme}://{rest}")
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
