@@ -20,6 +20,7 @@ import psutil
 from sojourn.catalog import load_catalog
 from sojourn.dataset.manifest import MANIFEST_KEY
 from sojourn.errors import CatalogError, SojournError, StoreError, UsageError
+from sojourn.stores.probing import probe_store
 from sojourn.stores.url import open_store
 from sojourn.tracing.versions import TESTED_RANGE, TESTED_TORCH, is_tested
 from sojourn.units import GIB, format_bytes
@@ -27,6 +28,8 @@ from sojourn.units import GIB, format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from sojourn.progress import Progress
 
 _OLDEST_PYTHON = (3, 11)
 # What planning the sample job may take, and room for one shard and its parts.
@@ -260,6 +263,24 @@ def examine_store(store_url: str) -> Check:
         return _failed("store", error)
     detail = f"{store.url} answers" + ("" if holds_any else "; it holds nothing yet")
     return Check(name="store", ok=True, detail=detail, exit_code=StoreError.exit_code)
+
+
+def examine_live(store_url: str, *, progress: Progress) -> tuple[Check, ...]:
+    """Try a store out with something small, which is removed again; each thing tried is a line."""
+    try:
+        findings = probe_store(store_url, progress=progress)
+    except SojournError as error:
+        return (_failed("live", error),)
+    return tuple(
+        Check(
+            name=finding.name,
+            ok=finding.ok,
+            detail=finding.detail,
+            remedy=finding.remedy,
+            exit_code=StoreError.exit_code,
+        )
+        for finding in findings
+    )
 
 
 def _failed(name: str, error: SojournError) -> Check:

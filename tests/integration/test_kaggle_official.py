@@ -40,7 +40,7 @@ def client(server: KaggleServer) -> Client:
     def run(
         *arguments: str | Path, check: bool = True, url: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, _LAUNCHER, url or server.url, *map(str, arguments)]
+        command = [sys.executable, str(_LAUNCHER), url or server.url, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+import secrets
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sojourn.stores.base import Body, Presentation
     from sojourn.stores.kaggle_credentials import KaggleCredentials
     from sojourn.stores.kaggle_limits import KaggleLimits
+    from sojourn.stores.probing import Finding
 
 T = TypeVar("T")
 
@@ -88,14 +90,15 @@ class KaggleStore:
         self._credentials = credentials
         self._presentation = presentation
         self._limits = limits
-        self._sleep = patience.sleep
+        self._state_folder = state_folder
+        self._patience = patience
         self._api = KaggleApi(owner, slug, credentials)
-        transfer = Transfer(sleep=patience.sleep)
-        self._files = VersionFiles(self._api, transfer, name=self.url, sleep=patience.sleep)
+        self._transfer = Transfer(sleep=patience.sleep)
+        self._files = VersionFiles(self._api, self._transfer, name=self.url, sleep=patience.sleep)
         remote = Remote(
             name=f"{owner}/{slug}",
             api=self._api,
-            transfer=transfer,
+            transfer=self._transfer,
             journal=UploadJournal(state_folder / owner / slug, now=time.time),
             look_up=self._looked_up,
             sizes=self._files.sizes,
@@ -181,6 +184,23 @@ class KaggleStore:
             ) from error
         return page
 
+    def probe(self, progress: Progress) -> tuple[Finding, ...]:
+        """Try out what Kaggle does with a tiny private data set of the same owner, deleted then."""
+        from sojourn.stores.kaggle_probe import PREFIX, KaggleProbe
+
+        trial = KaggleStore(
+            self._owner,
+            f"{PREFIX}{secrets.token_hex(6)}",
+            credentials=self._credentials,
+            limits=self._limits,
+            state_folder=self._state_folder,
+            patience=self._patience,
+        )
+        probe = KaggleProbe(
+            store=trial, api=trial._api, files=trial._files, transfer=trial._transfer
+        )
+        return probe.run(progress)
+
     @property
     def _wants_public(self) -> bool:
         return self._presentation is not None and self._presentation.public
@@ -265,7 +285,7 @@ class KaggleStore:
             )
 
     def _asked(self, call: Callable[[], T]) -> T:
-        return come_back_later(call, sleep=self._sleep)
+        return come_back_later(call, sleep=self._patience.sleep)
 
 
 def open_kaggle(

@@ -137,6 +137,10 @@ class Datasets:
         """Return a data set; None if there is none."""
         return self._datasets.get((owner, slug))
 
+    def all_names(self) -> list[tuple[str, str]]:
+        """Return owner and slug of each data set."""
+        return list(self._datasets)
+
     def add(self, owner: str, slug: str, files: dict[str, bytes], *, private: bool = True) -> None:
         """Make a new version of these files, without any client; the data set if there is none."""
         with self._lock:
