@@ -111,15 +111,16 @@ def _private_text(path: Path) -> str:
         AccessDeniedError: others may read it, or this user may not.
     """
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise AccessDeniedError(
-                f"{path} can be read by other users of this machine.",
-                remedy=f"Run `chmod 600 {path}`.",
-            )
-        return path.read_text("utf-8").strip()
+        mode, text = path.stat().st_mode, path.read_text("utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise AccessDeniedError(
             f"{path} cannot be read.", remedy=f"Put a token from {_TOKENS_PAGE} there."
         ) from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise AccessDeniedError(
+            f"{path} can be read by other users of this machine.",
+            remedy=f"Run `chmod 600 {path}`.",
+        )
+    return text

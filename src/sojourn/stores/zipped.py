@@ -6,6 +6,7 @@ import io
 import struct
 import tempfile
 import threading
+import weakref
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -47,6 +48,8 @@ class RemoteZip:
         self._lock = threading.Lock()
         self._data_offsets: dict[str, int] = {}
         self._unpacked: OrderedDict[str, IO[bytes]] = OrderedDict()
+        # An archive is not closed by anybody; what it unpacked goes with it.
+        weakref.finalize(self, _close_all, self._unpacked)
         try:
             with zipfile.ZipFile(_Reader(fetch, size_bytes)) as archive:
                 self._entries = {e.filename: e for e in archive.infolist() if not e.is_dir()}
@@ -142,6 +145,11 @@ class RemoteZip:
             f"The archive {self._name} is damaged: {why}.",
             remedy="Read it again, or ask its owner.",
         )
+
+
+def _close_all(files: OrderedDict[str, IO[bytes]]) -> None:
+    for file in files.values():
+        file.close()
 
 
 class _Reader(io.RawIOBase):
