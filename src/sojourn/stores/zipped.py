@@ -105,17 +105,19 @@ class RemoteZip:
                 f"{entry.filename} in {self._name} is packed in a way that is not read here.",
                 remedy="Fetch it with the store's own client.",
             )
-        decoder, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        decoder, crc, found_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
         try:
             for at in range(0, entry.compress_size, _PART_BYTES):
                 part_bytes = min(_PART_BYTES, entry.compress_size - at)
                 data = decoder.decompress(self._packed(entry, at, part_bytes))
                 crc = zlib.crc32(data, crc)
+                found_bytes += len(data)
                 yield data
             data = decoder.flush()
         except zlib.error as error:
             raise self._damaged(f"{entry.filename} does not unpack") from error
-        if zlib.crc32(data, crc) != entry.CRC:
+        found_bytes += len(data)
+        if zlib.crc32(data, crc) != entry.CRC or found_bytes != entry.file_size:
             raise self._damaged(f"{entry.filename} does not match its checksum")
         yield data
 
