@@ -304,3 +304,21 @@ def test_no_verb_shows_a_secret(
     assert canary not in shown.out + shown.err
     assert canary.encode() not in written
     assert "Signature" not in shown.out + shown.err
+
+
+def test_when_earlier_versions_were_deleted_verify_says_so_and_a_push_mends_it(
+    forty: Path, server: KaggleServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _push(forty)
+    (forty / "07.bin").write_bytes(b"another")
+    _push(forty)
+    dataset = server.datasets.get("me", "leaks-2024")
+    assert dataset
+    dataset.versions[0].deleted = True
+    assert _sojourn("verify", _URL) == 6
+    assert "missing" in capsys.readouterr().out
+    assert _sojourn("pull", _URL, tmp_path / "out") == 5
+    assert _push(forty).shards_sent == 39
+    assert _sojourn("verify", _URL, "-q") == 0
+    assert _sojourn("pull", _URL, tmp_path / "out", "-q") == 0
+    assert _difference(forty, tmp_path / "out") == ""

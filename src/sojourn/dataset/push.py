@@ -146,6 +146,8 @@ def push_source(
     manifest = _manifest(pushed, message=message, now=now)
     unchanged = earlier is not None and manifest.revision == earlier.revision
     sent_bytes = pushed.sent_bytes
+    if unchanged and pushed.sent_shards:
+        store.commit(message="shards that were missing", progress=progress)
     if not unchanged and not _is_published(store, manifest, earlier):
         sent_bytes += publish(store, manifest, progress=progress)
     return PushReport(

@@ -14,6 +14,7 @@ import io
 import re
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
@@ -133,7 +134,7 @@ class KaggleStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
         check_prefix(prefix)
-        for key, place in self._looked_up().places.items():
+        for key, place in self._looked_up().objects().items():
             if key.startswith(prefix):
                 yield StoredObject(key=key, size_bytes=place.size_bytes)
 
@@ -142,7 +143,8 @@ class KaggleStore:
         check_key(key)
         view = self._looked_up()
         if key in view.places:
-            return view.places[key].size_bytes
+            place = view.objects().get(key)
+            return place.size_bytes if place else None
         version = view.version_of(key)
         return None if version is None else self._files.find(key, version=version)
 
@@ -222,8 +224,8 @@ class KaggleStore:
         known = self._view
         if known is None or known.version != version:
             known = self._view_of(version)
-            self._view = known
-        return known
+        self._view = replace(known, versions=remote.versions if remote else None)
+        return self._view
 
     def _view_of(self, version: int) -> View:
         if version == 0:

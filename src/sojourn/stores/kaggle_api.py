@@ -49,12 +49,14 @@ class RemoteDataset:
         title: Its heading.
         is_private: Only its owner, and those who are named, may read it.
         size_bytes: Of the current version; None if Kaggle does not say.
+        versions: The numbers of all versions that are there; None if Kaggle does not say.
     """
 
     version: int
     title: str
     is_private: bool
     size_bytes: int | None
+    versions: frozenset[int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +122,15 @@ class KaggleApi:
             if self._credentials.are_there and self.username() == self._owner:
                 return None
             raise
+        current = int(found.current_version_number or 0)
+        versions = frozenset(int(one.version_number) for one in found.versions or [])
         return RemoteDataset(
-            version=int(found.current_version_number or 0),
+            version=current,
             title=found.title or "",
             is_private=bool(found.is_private),
             size_bytes=found.total_bytes,
+            # A list without the current version is no list of all.
+            versions=versions if current in versions else None,
         )
 
     def files(self, version: int) -> Iterator[RemoteFile]:

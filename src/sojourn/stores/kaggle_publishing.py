@@ -166,12 +166,12 @@ class Publisher:
             if self._remote.look_up().commit == staged.attempt:
                 return
         before = self._remote.look_up()
-        places = dict(before.places)
+        places = before.objects()
         for key, sent in staged.objects.items():
             places.pop(key, None)
             if sent is not None:
                 places[key] = Place(version=None, size_bytes=sent.size_bytes)
-        if places != before.places:
+        if places != before.objects():
             self._publish(staged, places, before, message, progress)
 
     def _publish(

@@ -85,12 +85,20 @@ class View:
     Attributes:
         version: Its number; 0 if there is no data set.
         commit: The commit that made it; None if this program did not.
-        places: Where the objects are, by key.
+        places: Where the objects are, by key, or were when the version was made.
+        versions: The versions that are there; None if that is not known.
     """
 
     version: int
     commit: str | None
     places: Mapping[str, Place]
+    versions: frozenset[int] | None = None
+
+    def objects(self) -> dict[str, Place]:
+        """Return the places of the objects that are there: not those of deleted versions."""
+        if self.versions is None:
+            return dict(self.places)
+        return {key: place for key, place in self.places.items() if place.version in self.versions}
 
     def version_of(self, key: str) -> int | None:
         """Return the version that holds an object; None if none does.
