@@ -120,6 +120,29 @@ class Datasets:
         self.single_files = True
         self.drops_folders = False
 
+    def forget_all(self) -> None:
+        """Remove all data sets, and what was uploaded."""
+        with self._lock:
+            for kept in (self._datasets, self._archives, self._digests, self.blobs, self.stored):
+                kept.clear()
+            for path in self._folder.iterdir():
+                path.unlink()
+
+    def settle(self, *, unpacks: frozenset[str]) -> None:
+        """Do now what Kaggle does in its own time: unpack archives, make one of each version.
+
+        For measuring: neither is waited for by whoever sends or fetches.
+        """
+        with self._lock:
+            self.unpacks = unpacks
+            for found in self._datasets.values():
+                for number, version in enumerate(found.versions, 1):
+                    version.files = self._unpacked(version.files)
+                    self._archives.pop((found.owner, found.slug, number), None)
+                    self.md5_of(self._archive(found, number))
+                    for path in version.files.values():
+                        self.md5_of(path)
+
     def user_of(self, authorization: str | None) -> str | None:
         """Return whose credentials these are; None if there are none."""
         if not authorization:
@@ -320,13 +343,19 @@ class Datasets:
                 raise Refused(400, "A file's token is not valid.")
             # Kaggle keeps no folders but those that are named: a name's own path is dropped.
             name = at + blob.name.rpartition("/")[2]
-            ending = next((e for e in self._endings() if name.endswith(e)), None)
-            if ending is None:
-                files[name] = blob.path
-            else:
-                self._unpack(blob.path, name, ending, files)
+            files |= self._unpacked({name: blob.path})
         for folder in [] if self.drops_folders else body.get("directories") or []:
             self._collect(folder, f"{at}{folder['name']}/", files, owner)
+
+    def _unpacked(self, files: dict[str, Path]) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for name, path in files.items():
+            ending = next((e for e in self._endings() if name.endswith(e)), None)
+            if ending is None:
+                found[name] = path
+            else:
+                self._unpack(path, name, ending, found)
+        return found
 
     def _endings(self) -> list[str]:
         return sorted(self.unpacks, key=len, reverse=True)

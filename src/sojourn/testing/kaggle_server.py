@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,6 +73,7 @@ class KaggleServer:
         received_bytes: Bytes of file contents that came in.
         served_bytes: Bytes of file contents that went out.
         wait_s: What each answer takes, in seconds.
+        rate_bytes_per_s: What each connection gets, each way; None: as much as there is.
     """
 
     datasets: Datasets
@@ -81,6 +83,7 @@ class KaggleServer:
     received_bytes: int = 0
     served_bytes: int = 0
     wait_s: float = 0.0
+    rate_bytes_per_s: float | None = None
     _signature: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -137,6 +140,22 @@ def running_kaggle_server(folder: Path) -> Iterator[KaggleServer]:
         finally:
             listener.shutdown()
             thread.join()
+
+
+class _Pace:
+    """Holds one transfer to a rate."""
+
+    def __init__(self, rate_bytes_per_s: float | None) -> None:
+        self._rate_bytes_per_s = rate_bytes_per_s
+        self._began_s = time.monotonic()
+        self._passed_bytes = 0
+
+    def keep(self, passed_bytes: int) -> None:
+        """Wait until so many more bytes may have passed."""
+        self._passed_bytes += passed_bytes
+        if self._rate_bytes_per_s is not None:
+            due_s = self._began_s + self._passed_bytes / self._rate_bytes_per_s
+            threading.Event().wait(max(0.0, due_s - time.monotonic()))
 
 
 class _Listener(ThreadingHTTPServer):
@@ -262,11 +281,13 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         left = length if cut_at is None else min(length, cut_at)
         whole = left == length
+        pace = _Pace(self._kaggle.rate_bytes_per_s)
         while left:
             data = self.rfile.read(min(_CHUNK_BYTES, left))
             if not data:
                 return False
             left -= len(data)
+            pace.keep(len(data))
             if write is not None:
                 write(data)
                 self._kaggle.count(received_bytes=len(data))
@@ -298,10 +319,12 @@ class _Handler(BaseHTTPRequestHandler):
         left = last - first + 1
         keep = left if cut_at is None else min(cut_at, left)
         self.close_connection = self.close_connection or keep < left
+        pace = _Pace(self._kaggle.rate_bytes_per_s)
         with path.open("rb") as file:
             file.seek(first)
             while keep:
                 data = file.read(min(_CHUNK_BYTES, keep))
+                pace.keep(len(data))
                 self.wfile.write(data)
                 self._kaggle.count(served_bytes=len(data))
                 keep -= len(data)
