@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kagglesdk import kaggle_env
 
 from sojourn.testing.kaggle_server import KaggleServer, running_kaggle_server
 
@@ -23,6 +22,8 @@ def kaggle(
     kaggle_server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> KaggleServer:
     """A server in the place of Kaggle, for this process, and credentials that it takes."""
+    from kagglesdk import kaggle_env
+
     for environment in kaggle_env.KaggleEnv:
         monkeypatch.setitem(kaggle_env._env_to_endpoint, environment, kaggle_server.url)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

@@ -395,6 +395,29 @@ def test_a_version_that_is_never_ready_ends_with_what_to_do(
     assert not caught.value.retryable
 
 
+def test_a_version_that_is_not_found_for_a_moment_is_waited_for(
+    store: KaggleStore, kaggle: KaggleServer
+) -> None:
+    for _ in range(2):
+        late = KaggleTrouble(where="ListDatasetFiles", status=404, times=3)
+        kaggle.troubles = [late]
+        put_all(store, k=b"x")
+        assert late.times == 0
+    assert store.get("k") == b"x"
+
+
+def test_versions_of_ours_are_read_where_only_whole_ones_are_handed_out(
+    store: KaggleStore, open_it: OpenStore, kaggle: KaggleServer
+) -> None:
+    put_all(store, one=b"1", two=b"2")
+    put_all(store, two=b"3")
+    kaggle.datasets.single_files = False
+    later = open_it()
+    assert {o.key for o in later.list()} == {"one", "two"}
+    assert later.get("two") == b"3"
+    assert later.get("one") == b"1"
+
+
 def test_one_that_kaggle_could_not_make_is_told(store: KaggleStore, kaggle: KaggleServer) -> None:
     kaggle.datasets.fails = True
     with pytest.raises(StoreError, match="says 'failed'"):

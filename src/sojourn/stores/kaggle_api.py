@@ -7,6 +7,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -253,11 +254,14 @@ class KaggleApi:
 
     def private_bytes(self) -> int:
         """Return how many bytes the private data sets of whoever asks hold, as Kaggle lists."""
-        held_bytes, page = 0, 1
-        while found := self._page_of_own(page):
-            held_bytes += sum(int(one.total_bytes or 0) for one in found)
-            page += 1
-        return held_bytes
+        sizes: dict[str, int] = {}
+        for page in count(1):
+            found = {one.ref: int(one.total_bytes or 0) for one in self._page_of_own(page) or ()}
+            # A page that brings nothing new is the end, also where Kaggle gives the last one again.
+            if found.keys() <= sizes.keys():
+                break
+            sizes |= found
+        return sum(sizes.values())
 
     def _page_of_own(self, page: int) -> Any:
         from kagglesdk.datasets.types.dataset_api_service import ApiListDatasetsRequest

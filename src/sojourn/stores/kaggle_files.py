@@ -114,8 +114,11 @@ class VersionFiles:
         try:
             is_zipped = self._download((version, name)).is_zipped
         except ObjectNotFoundError:
-            listed = self._listings.get(version, {})
-            if name not in listed or (found := self._whole_version(whole, name)) is None:
+            # It may be there, and not to be had by itself.
+            if name not in self.sizes(version):
+                raise
+            found = self._whole_version(whole, name)
+            if found is None:
                 raise
             return found, name
         return (self._archive((version, name)), _inner(name)) if is_zipped else None

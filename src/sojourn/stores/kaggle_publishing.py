@@ -258,13 +258,21 @@ class Publisher:
                         remedy=f"Look at {api.page}, then push again.",
                     )
                 remote = self._asked(api.dataset) if status == "ready" else None
-                if remote is not None and remote.version > after:
+                if remote is not None and remote.version > after and self._lists(remote.version):
                     return
                 if patience.clock() + wait_s > give_up_at:
                     raise self._late(status)
                 patience.sleep(wait_s)
                 task.advance(1)
                 wait_s = min(_LONGEST_POLL_S, 1.5 * wait_s)
+
+    def _lists(self, version: int) -> bool:
+        """Tell whether a version can be looked at: for some seconds a new one is not found."""
+        try:
+            self._remote.sizes(version)
+        except ObjectNotFoundError:
+            return False
+        return True
 
     def _status(self) -> str:
         try:
