@@ -1,7 +1,7 @@
 """What is installed, reachable and permitted on this machine: what `sojourn doctor` shows.
 
-Each examination gives one line, with the remedy where it is not well. None of them writes, imports
-torch, or repeats the value of a credential.
+Each examination gives one line, with the remedy where it is not well. None of them imports torch or
+repeats the value of a credential; none writes, but `examine_live`, which removes what it wrote.
 """
 
 from __future__ import annotations

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import weakref
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import (
     AccessDeniedError,
     MissingPackageError,
     ObjectNotFoundError,
-    StoreError,
     StoreUnavailableError,
 )
-from sojourn.printable import printable, shortened
-from sojourn.stores.kaggle_busy import BusyError, retry_after_s
+from sojourn.stores.kaggle_answers import (
+    AGAIN,
+    Answers,
+    Download,
+    RemoteDataset,
+    RemoteFile,
+    Upload,
+)
+from sojourn.stores.kaggle_session import redirected_to, set_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,65 +35,14 @@ T = TypeVar("T")
 INSTALL = 'pip install "sojourn[kaggle]"'
 _PAGE_SIZE = 200  # the largest that Kaggle gives; it takes more for the same
 _USER_AGENT = "sojourn"
-# kagglesdk sets none of its own, and would wait for ever. Kaggle answers a version of many files
-# slowly: 5 s to connect, and 120 s without a byte.
-_TIMEOUT_S = (5.0, 120.0)
-_LONGEST_REASON = 240
-
-_CREDENTIALS = "Set KAGGLE_API_TOKEN to a token from https://www.kaggle.com/settings."
-_AGAIN = "Run it again in a while; https://www.kaggle.com says whether Kaggle itself is down."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteDataset:
-    """What Kaggle says about a data set.
-
-    Attributes:
-        version: The number of its current version.
-        title: Its heading.
-        is_private: Only its owner, and those who are named, may read it.
-        size_bytes: Of the current version; None if Kaggle does not say.
-        versions: The numbers of all versions that are there; None if Kaggle does not say.
-    """
-
-    version: int
-    title: str
-    is_private: bool
-    size_bytes: int | None
-    versions: frozenset[int] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
-    """A file of a version."""
-
-    name: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
-    """Where a file can be fetched for a while.
-
-    Attributes:
-        url: A signed address: as good as a credential while it lasts.
-        is_zipped: What comes is a zip archive that holds the file.
-    """
-
-    url: str = field(repr=False)
-    is_zipped: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """Where a file is sent to, and what it is called when a version is made of it."""
-
-    url: str = field(repr=False)
-    token: str = field(repr=False)
 
 
 class KaggleApi:
-    """Kaggle's calls for one data set. May be used from several threads at once."""
+    """Kaggle's calls for one data set. May be used from several threads at once.
+
+    Attributes:
+        page: The data set's page.
+    """
 
     def __init__(self, owner: str, slug: str, credentials: KaggleCredentials) -> None:
         self._owner = owner
@@ -99,11 +51,9 @@ class KaggleApi:
         self._lock = threading.Lock()
         self._client: Any = None
         self._username = credentials.username
-
-    @property
-    def page(self) -> str:
-        """The data set's page."""
-        return f"https://www.kaggle.com/datasets/{self._owner}/{self._slug}"
+        self.page = f"https://www.kaggle.com/datasets/{owner}/{slug}"
+        known = credentials.found_in if credentials.are_there else None
+        self._answers = Answers(page=self.page, credentials_from=known)
 
     def dataset(self) -> RemoteDataset | None:
         """Return what Kaggle says about the data set; None if there is none.
@@ -155,7 +105,7 @@ class KaggleApi:
             request.page_token = page_token
         page = self._call(lambda c: c.list_dataset_files(request))
         if page.error_message:
-            raise self._refused("list its files", page.error_message)
+            raise self._answers.refused("list its files", page.error_message)
         return page
 
     def download(self, name: str | None, *, version: int) -> Download:
@@ -170,7 +120,7 @@ class KaggleApi:
         request.dataset_version_number = version
         if name is not None:
             request.file_name = name
-        url = self._call(lambda c: _redirected_to(lambda: c.download_dataset(request)))
+        url = self._call(lambda c: redirected_to(lambda: c.download_dataset(request)))
         last = unquote(urlsplit(url).path).rpartition("/")[2]
         wanted = (name or "").rpartition("/")[2]
         return Download(url=url, is_zipped=name is None or last == f"{wanted}.zip")
@@ -288,7 +238,7 @@ class KaggleApi:
         asked = self._named(ApiGetDatasetMetadataRequest())
         answer = self._call(lambda c: c.get_dataset_metadata(asked))
         if answer.error_message:
-            raise self._refused("read its settings", answer.error_message)
+            raise self._answers.refused("read its settings", answer.error_message)
         info = answer.info
         if any(person.username == username for person in info.collaborators or []):
             return
@@ -305,7 +255,7 @@ class KaggleApi:
         request.settings = settings
         refused = self._call(lambda c: c.update_dataset_metadata(request)).errors
         if refused:
-            raise self._refused(f"let {username} read", "; ".join(refused))
+            raise self._answers.refused(f"let {username} read", "; ".join(refused))
 
     def delete(self) -> None:
         """Delete the whole data set. Only for one that this program made for trial.
@@ -317,7 +267,7 @@ class KaggleApi:
 
         answer = self._call(lambda c: c.delete_dataset(self._named(ApiDeleteDatasetRequest())))
         if answer.error:
-            raise self._refused("delete the data set", answer.error)
+            raise self._answers.refused("delete the data set", answer.error)
 
     def _named(self, request: Any) -> Any:
         request.owner_slug = self._owner
@@ -336,10 +286,10 @@ class KaggleApi:
         try:
             return call(services[service])
         except requests.HTTPError as error:
-            self._raise(error.response, str(error), error)
+            raise self._answers.refusal(error.response, str(error)) from error
         except requests.JSONDecodeError as error:
             raise StoreUnavailableError(
-                "Kaggle answered with something else than JSON.", remedy=_AGAIN
+                "Kaggle answered with something else than JSON.", remedy=AGAIN
             ) from error
         except requests.RequestException as error:
             raise StoreUnavailableError(
@@ -367,51 +317,15 @@ class KaggleApi:
             user_agent=_USER_AGENT,
         )
         client.__enter__()
-        _set_limits(client.http_client())
+        set_limits(client.http_client())
         # A store is not closed by anybody; its connections go with it.
         weakref.finalize(self, client.__exit__, None, None, None)
         return client
 
-    def _raise(self, response: Any, text: str, error: Exception) -> NoReturn:
-        status = response.status_code
-        reason = _shortened(text)
-        if status == HTTPStatus.UNAUTHORIZED:
-            why = "does not accept the credentials" if self._credentials.are_there else "wants some"
-            where = f" from {self._credentials.found_in}" if self._credentials.are_there else ""
-            raise AccessDeniedError(f"Kaggle {why}{where}.", remedy=_CREDENTIALS) from error
-        if status == HTTPStatus.FORBIDDEN:
-            raise AccessDeniedError(
-                f"Kaggle denies access to {self.page}: it is private, or not there.",
-                remedy="Check the address, or ask its owner to share it with you."
-                if self._credentials.are_there
-                else _CREDENTIALS,
-            ) from error
-        if status == HTTPStatus.NOT_FOUND:
-            raise ObjectNotFoundError(
-                f"Kaggle has no such data set or file below {self.page}.",
-                remedy="Check the address.",
-            ) from error
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise BusyError(
-                f"Kaggle is busy (it answered {status}).",
-                remedy=_AGAIN,
-                after_s=retry_after_s(response.headers.get("Retry-After")),
-            ) from error
-        raise self._refused("answer", reason) from error
-
     def _check_answer(self, doing: str, answer: Any) -> None:
         """Raise what an answer says that came with a status of success."""
         if answer.error or (answer.status or "").lower() == "error":
-            raise self._refused(doing, answer.error or "it gave no reason")
-
-    def _refused(self, doing: str, reason: str) -> StoreError:
-        remedy = f"Look at {self.page}; what was sent is not sent again."
-        if re.search(r"quota|exceed|limit", reason, re.IGNORECASE):
-            remedy = (
-                "Delete private data sets that you do not need on https://www.kaggle.com/work, or "
-                "push with --public; what was sent is not sent again."
-            )
-        return StoreError(f"Kaggle did not {doing}: {_shortened(reason)}", remedy=remedy)
+            raise self._answers.refused(doing, answer.error or "it gave no reason")
 
 
 _KEPT_SETTINGS = (
@@ -441,42 +355,6 @@ def check_installed() -> None:
         )
 
 
-def _set_limits(http_client: Any) -> None:
-    """Give the SDK's session limits of time, and let it show redirects instead of following them.
-
-    The session has no public name; where it is not found, all still works, only without limits
-    and with a request more for each file.
-    """
-    import requests.adapters
-
-    class Patient(requests.adapters.HTTPAdapter):
-        def send(self, request: Any, *rest: Any, **options: Any) -> Any:
-            options["timeout"] = options.get("timeout") or _TIMEOUT_S
-            return super().send(request, *rest, **options)
-
-    session = getattr(http_client, "_session", None)
-    if session is not None:
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, Patient(pool_maxsize=16))
-        session.max_redirects = 0
-
-
-def _redirected_to(call: Callable[[], Any]) -> str:
-    """Return the address that a call is redirected to."""
-    import requests
-
-    try:
-        response = call()
-    except requests.TooManyRedirects as error:
-        response = error.response
-        assert response is not None  # noqa: S101 - for mypy; requests gives it with this error
-        location = response.headers["Location"]
-        response.close()
-        return urljoin(response.url, location)
-    response.close()
-    return str(response.url)
-
-
 def _tree(tokens: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
     """Return files and folders as Kaggle takes them: tokens, and folders in folders."""
     from kagglesdk.datasets.types.dataset_api_service import (
@@ -500,7 +378,3 @@ def _tree(tokens: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
         folder_info.files, folder_info.directories = _tree(inner)
         folders.append(folder_info)
     return files, folders
-
-
-def _shortened(text: str) -> str:
-    return shortened(printable(text).strip(), _LONGEST_REASON)

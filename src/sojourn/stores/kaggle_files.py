@@ -20,7 +20,8 @@ from sojourn.stores.zipped import RemoteZip
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sojourn.stores.kaggle_api import Download, KaggleApi
+    from sojourn.stores.kaggle_answers import Download
+    from sojourn.stores.kaggle_api import KaggleApi
     from sojourn.stores.kaggle_transfer import Transfer
 
 T = TypeVar("T")

@@ -4,79 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import shutil
-import tarfile
 import threading
 import zipfile
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import zstandard
+from sojourn.testing.archives import contents_of_archive
+from sojourn.testing.kaggle_records import Blob, Dataset, Refused, Version
 
 # What a page of a listing holds at most.
 _LARGEST_PAGE = 200
 _CREATED = "2026-01-01T00:00:00Z"
 _COPY_BYTES = 1 << 20
-
-
-class Refused(Exception):  # noqa: N818 - an answer
-    """A call that is answered with an HTTP status and a message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-@dataclass(slots=True, kw_only=True)
-class Blob:
-    """A file that is, or was, uploaded."""
-
-    token: str
-    name: str
-    owner: str
-    size_bytes: int
-    path: Path
-    kept_bytes: int = 0
-    expired: bool = False
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of it came."""
-        return self.kept_bytes == self.size_bytes
-
-
-@dataclass(slots=True, kw_only=True)
-class Version:
-    """One version of a data set: its files by path."""
-
-    files: dict[str, Path]
-    notes: str
-    polls_until_ready: int
-    deleted: bool = False
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes in all files."""
-        return sum(path.stat().st_size for path in self.files.values())
-
-
-@dataclass(slots=True, kw_only=True)
-class Dataset:
-    """A data set."""
-
-    owner: str
-    slug: str
-    title: str
-    license: str
-    private: bool
-    description: str
-    versions: list[Version] = field(default_factory=list)
-    collaborators: list[dict[str, Any]] = field(default_factory=list)
-    failed: bool = False
 
 
 class Datasets:
@@ -366,21 +307,8 @@ class Datasets:
             "name": f"{name}/",
             "here": name[: name.rfind("/") + 1],
         }[self.unpacks_into]
-        if ending == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for entry in archive.infolist():
-                    if not entry.is_dir():
-                        files[into + entry.filename] = self._written(archive.open(entry))
-            return
-        data = path.read_bytes()
-        if ending.endswith(".zst"):
-            # A shard has many frames.
-            data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    files[into + member.name] = self._written(content)
+        for inner, content in contents_of_archive(path, ending):
+            files[into + inner] = self._written(content)
 
     def _written(self, content: Any) -> Path:
         path = self._new_path()

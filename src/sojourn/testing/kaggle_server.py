@@ -25,11 +25,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from sojourn.testing.kaggle_datasets import Blob, Datasets, Refused
+from sojourn.testing.kaggle_datasets import Datasets
+from sojourn.testing.kaggle_records import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from sojourn.testing.kaggle_records import Blob
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _SENT = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
