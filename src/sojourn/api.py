@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
-    from sojourn.stores.base import Presentation
+    from sojourn.stores.base import Presentation, Store
 
 
 def plan(
@@ -214,7 +214,7 @@ def push(
     from sojourn.stores.url import is_address, open_store
 
     opened = open_store(store, presentation=_presentation(title, license, public=public))
-    make_engine = _make_engine(engine, opened.url, dry_run=dry_run)
+    make_engine = _make_engine(engine, opened, dry_run=dry_run)
     target = DryRun(opened) if dry_run else opened
     now = datetime.now(UTC)
     progress = progress or NoProgress()
@@ -261,7 +261,7 @@ def share(store: str | Path, *, with_user: str) -> str:
     return share_store(store, with_user=with_user)
 
 
-def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None:
+def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | None:
     """Return what makes an engine; None for the threads of this machine."""
     if engine == "threads":
         return None
@@ -272,9 +272,14 @@ def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None
             "A cluster's workers send what they pack, so there is no dry run with ray.",
             remedy="Leave out --engine for the dry run: it says the same.",
         )
+    if store.capabilities.publishes_on_commit:
+        raise UsageError(
+            f"{store.url} publishes what one process sent, and a cluster's workers are many.",
+            remedy="Leave out --engine, or push to s3:// with it.",
+        )
     from sojourn.dataset.ray_engine import RayEngine
 
-    return lambda source, _sender, advance: RayEngine(source, store, advance=advance)
+    return lambda source, _sender, advance: RayEngine(source, store.url, advance=advance)
 
 
 def pull(

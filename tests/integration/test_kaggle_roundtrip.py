@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,11 @@ from sojourn.cli import root
 from sojourn.cli._errors import run_guarded
 from sojourn.dataset.push import PushReport, push_folder
 from sojourn.dataset.shards import Sizes
+from sojourn.errors import StoreError
 from sojourn.progress import NoProgress
-from sojourn.stores.url import open_store
+from sojourn.stores.base import Body, Store
+from sojourn.stores.retrying import Retrying
+from sojourn.stores.url import open_bare_store, open_store
 from sojourn.testing.kaggle_server import KaggleServer, KaggleTrouble
 from sojourn.units import KIB, MIB
 
@@ -322,3 +326,48 @@ def test_when_earlier_versions_were_deleted_verify_says_so_and_a_push_mends_it(
     assert _sojourn("verify", _URL, "-q") == 0
     assert _sojourn("pull", _URL, tmp_path / "out", "-q") == 0
     assert _difference(forty, tmp_path / "out") == ""
+
+
+def test_a_cluster_cannot_push_to_what_one_process_publishes(
+    small: Path, server: KaggleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _sojourn("push", small, _URL, "--engine", "ray") == 2
+    assert "a cluster's workers are many" in capsys.readouterr().err
+    assert server.requests == []
+
+
+class Meanwhile(Retrying):
+    """A store to which somebody else pushes while the first shard is sent."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        super().__init__(store)
+        self._folder: Path | None = folder
+
+    def put(self, key: str, body: Body) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            sojourn.push(folder, _URL)
+        super().put(key, body)
+
+
+def test_the_later_of_two_pushes_at_once_is_refused_and_the_set_stays_whole(
+    small: Path, server: KaggleServer, tmp_path: Path
+) -> None:
+    sojourn.push(small, _URL)
+    other = tmp_path / "other"
+    shutil.copytree(small, other)
+    (other / "note.txt").write_text("theirs")
+    (small / "note.txt").write_text("ours")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    store = Meanwhile(open_bare_store(_URL), other)
+    with pytest.raises(StoreError, match="Somebody else pushed"):
+        push_folder(small, store, message="", now=now, progress=NoProgress())
+    sojourn.pull(_URL, tmp_path / "out")
+    assert _difference(other, tmp_path / "out") == ""
+    assert _sojourn("verify", _URL, "-q") == 0
+    sojourn.push(small, _URL)
+    dataset = server.datasets.get("me", "leaks-2024")
+    assert dataset
+    assert len(dataset.versions) == 3
+    sojourn.pull(_URL, tmp_path / "out")
+    assert _difference(small, tmp_path / "out") == ""
