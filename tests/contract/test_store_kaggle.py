@@ -99,6 +99,22 @@ class TestKaggleStore(StoreContract):
     def raw(self, kaggle: KaggleServer) -> RawAccess:
         return VersionsAccess(kaggle)
 
+    def test_list_goes_beyond_one_page(self, store: Store) -> None:
+        """What is put is listed from an index without pages, so fewer will do."""
+        keys = {f"many/{number}" for number in range(60)}
+        for key in keys:
+            store.put(key, b"")
+        commit(store)
+        assert {entry.key for entry in store.list("many/")} == keys
+
+    def test_the_list_of_what_others_made_goes_beyond_one_page(
+        self, store: Store, kaggle: KaggleServer
+    ) -> None:
+        keys = {f"many/{number}" for number in range(450)}
+        kaggle.datasets.add(OWNER, SLUG, dict.fromkeys(keys, b"x"))
+        assert {entry.key for entry in store.list("many/")} == keys
+        assert len(kaggle.calls("ListDatasetFiles")) == 3
+
 
 class TestWhereSingleFilesComeAsArchives(ReadingContract):
     @pytest.fixture
