@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sojourn.api import login, plan, pull, push, run
+    from sojourn.api import login, plan, pull, push, run, share
     from sojourn.api import open_dataset as open  # noqa: A004
     from sojourn.dataset.dataset import Dataset
     from sojourn.errors import SojournError
@@ -25,10 +25,22 @@ _HOME = {
     "pull": ("sojourn.api", "pull"),
     "push": ("sojourn.api", "push"),
     "run": ("sojourn.api", "run"),
+    "share": ("sojourn.api", "share"),
 }
 
 __version__ = "0.1.0"
-__all__ = ["Dataset", "Plan", "SojournError", "login", "open", "plan", "pull", "push", "run"]
+__all__ = [
+    "Dataset",
+    "Plan",
+    "SojournError",
+    "login",
+    "open",
+    "plan",
+    "pull",
+    "push",
+    "run",
+    "share",
+]
 
 
 def __getattr__(name: str) -> Any:

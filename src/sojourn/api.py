@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
-    from sojourn.stores.base import Store
+    from sojourn.stores.base import Presentation, Store
     from sojourn.stores.login import LoginReport
 
 
@@ -183,6 +183,9 @@ def push(
     message: str = "",
     dry_run: bool = False,
     engine: str = "threads",
+    title: str | None = None,
+    license: str | None = None,  # noqa: A002 - what everybody calls it
+    public: bool = False,
     progress: Progress | None = None,
 ) -> PushReport:
     """Send a folder to a store; only what changed since the last push.
@@ -190,16 +193,19 @@ def push(
     Args:
         folder: What is sent, whole: hidden files, empty folders, links that stay inside of it. Or
             the address of a store, whose objects are sent as the files of a folder.
-        store: `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`,
-            `az://CONTAINER/PREFIX`, `file:///PATH` or a plain path.
+        store: `kaggle://OWNER/DATASET`, `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
+            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `file:///PATH` or a plain path.
         message: A line about this revision.
         dry_run: Tell what would be sent, and send nothing.
         engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
             writes s3:// addresses by itself. The shards are the same.
+        title: The heading of a new data set, where the store has a page for each.
+        license: The name of its licence, as the store spells it.
+        public: Everybody may read it; else only those it is shared with.
         progress: Where to report to.
 
     Raises:
-        UsageError: the folder cannot be sent, or not with this engine.
+        UsageError: the folder cannot be sent, or not with this engine; or the store has no pages.
         MissingPackageError: the engine is not installed.
         StoreError: the store refused, or could not be reached.
         IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
@@ -212,8 +218,8 @@ def push(
     from sojourn.stores.dryrun import DryRun
     from sojourn.stores.url import is_address, open_store
 
-    opened = open_store(store)
-    make_engine = _make_engine(engine, opened.url, dry_run=dry_run)
+    opened = open_store(store, presentation=_presentation(title, license, public=public))
+    make_engine = _make_engine(engine, opened, dry_run=dry_run)
     target = DryRun(opened) if dry_run else opened
     now = datetime.now(UTC)
     progress = progress or NoProgress()
@@ -250,7 +256,36 @@ def _for_workers(source: Source | Path, store: Store) -> Source:
     return StoreSource(store)
 
 
-def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None:
+def _presentation(
+    title: str | None, license_name: str | None, *, public: bool
+) -> Presentation | None:
+    from sojourn.stores.base import Presentation
+
+    if title is None and license_name is None and not public:
+        return None
+    return Presentation(title=title, license=license_name, public=public)
+
+
+def share(store: str | Path, *, with_user: str) -> str:
+    """Let somebody read a data set that is private.
+
+    Args:
+        store: Where it is: `kaggle://OWNER/DATASET`.
+        with_user: The user's name there.
+
+    Returns:
+        The page on which that is seen, and can be taken back.
+
+    Raises:
+        UsageError: such a store cannot be shared from here.
+        StoreError: the store refused, or could not be reached.
+    """
+    from sojourn.stores.sharing import share_store
+
+    return share_store(store, with_user=with_user)
+
+
+def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | None:
     """Return what makes an engine; None for the threads of this machine."""
     if engine == "threads":
         return None
@@ -261,9 +296,14 @@ def _make_engine(engine: str, store: str, *, dry_run: bool) -> MakeEngine | None
             "A cluster's workers send what they pack, so there is no dry run with ray.",
             remedy="Leave out --engine for the dry run: it says the same.",
         )
+    if store.capabilities.publishes_on_commit:
+        raise UsageError(
+            f"{store.url} publishes what one process sent, and a cluster's workers are many.",
+            remedy="Leave out --engine, or push to s3:// with it.",
+        )
     from sojourn.dataset.ray_engine import RayEngine
 
-    return lambda source, _sender, advance: RayEngine(source, store, advance=advance)
+    return lambda source, _sender, advance: RayEngine(source, store.url, advance=advance)
 
 
 def pull(

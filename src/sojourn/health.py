@@ -1,7 +1,7 @@
 """What is installed, reachable and permitted on this machine: what `sojourn doctor` shows.
 
-Each examination gives one line, with the remedy where it is not well. None of them writes, imports
-torch, or repeats the value of a credential.
+Each examination gives one line, with the remedy where it is not well. None of them imports torch or
+repeats the value of a credential; none writes, but `examine_live`, which removes what it wrote.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sojourn.errors import (
 )
 from sojourn.stores.huggingface_credentials import find_huggingface_credentials
 from sojourn.stores.kaggle_credentials import find_kaggle_credentials
+from sojourn.stores.probing import probe_store
 from sojourn.stores.url import open_store
 from sojourn.tracing.versions import TESTED_RANGE, TESTED_TORCH, is_tested
 from sojourn.units import GIB, format_bytes
@@ -35,6 +36,8 @@ from sojourn.units import GIB, format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from sojourn.progress import Progress
 
 _OLDEST_PYTHON = (3, 11)
 # What planning the sample job may take, and room for one shard and its parts.
@@ -307,6 +310,24 @@ def examine_store(store_url: str) -> Check:
         return _failed("store", error)
     detail = f"{store.url} answers" + ("" if holds_any else "; it holds nothing yet")
     return Check(name="store", ok=True, detail=detail, exit_code=StoreError.exit_code)
+
+
+def examine_live(store_url: str, *, progress: Progress) -> tuple[Check, ...]:
+    """Try a store out with something small, which is removed again; each thing tried is a line."""
+    try:
+        findings = probe_store(store_url, progress=progress)
+    except SojournError as error:
+        return (_failed("live", error),)
+    return tuple(
+        Check(
+            name=finding.name,
+            ok=finding.ok,
+            detail=finding.detail,
+            remedy=finding.remedy,
+            exit_code=StoreError.exit_code,
+        )
+        for finding in findings
+    )
 
 
 def _failed(name: str, error: SojournError) -> Check:

@@ -20,6 +20,7 @@ VERBS = {
     "plan": "will it fit, and what does it cost, before anything is rented",
     "push": "send a folder to a store; only what changed",
     "pull": "get it back, byte for byte",
+    "share": "let somebody read a data set",
     "ls": "what a data set holds",
     "verify": "check every digest",
     "run": "run a job",

@@ -11,17 +11,25 @@ from sojourn.cli._options import Output, common_options
 
 @click.command()
 @click.argument("store", required=False)
+@click.option(
+    "--live", is_flag=True, help="Try STORE, a kaggle:// one, with a tiny data set; then delete it."
+)
 @common_options
-def command(output: Output, *, store: str | None) -> int:
+def command(output: Output, *, store: str | None, live: bool) -> int:
     """Look at this machine, and at STORE if one is named; each line that is not well has a remedy.
 
     Costs nothing: reads a few files, and lists the first object of STORE. Credentials are looked
     for, never shown.
 
+    With --live what Kaggle does with archives, folders, parts of files and earlier versions is
+    tried out under STORE's owner: with a private data set sojourn-probe-… of 1 MiB, which is
+    deleted in the end. Takes a minute or a few. STORE itself is not touched.
+
     \b
     Example:
       sojourn doctor
       sojourn doctor s3://my-bucket/leaks
+      sojourn doctor --live kaggle://me/leaks-2024
 
     \b
     Exit status:
@@ -31,11 +39,18 @@ def command(output: Output, *, store: str | None) -> int:
       5  STORE does not answer, or refuses
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     from sojourn.catalog import default_overlay_path
-    from sojourn.health import examine_machine, exit_code_of
+    from sojourn.errors import UsageError
+    from sojourn.health import examine_live, examine_machine, exit_code_of
     from sojourn.render.doctor import doctor_document, doctor_text
 
+    if live and store is None:
+        raise UsageError(
+            "--live needs a store.", remedy="Write `sojourn doctor --live kaggle://OWNER/DATASET`."
+        )
     checks = examine_machine(
         overlay=default_overlay_path(), environment=os.environ, store_url=store
     )
+    if live and store is not None:
+        checks += examine_live(store, progress=output.progress())
     output.result(doctor_document(checks), lambda: doctor_text(checks))
     return exit_code_of(checks)

@@ -42,6 +42,7 @@ def command(
     \b
     Example:
       sojourn pull s3://bucket/leaks /content/data
+      sojourn pull kaggle://me/leaks-2024
       sojourn pull s3://bucket/leaks --include 'train/*' --include 'test/C/**'
 
     \b

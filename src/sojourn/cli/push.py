@@ -19,9 +19,23 @@ from sojourn.cli._options import Output, common_options
     show_default=True,
     help="What packs: this machine, or the Ray cluster that RAY_ADDRESS names.",
 )
+@click.option("--title", metavar="T", help="The heading of a new data set on Kaggle.")
+@click.option(
+    "--license", "license_name", metavar="L", help="Its licence: CC0-1.0, CC-BY-SA-4.0, …"
+)
+@click.option("--public", is_flag=True, help="Let everybody read it. Private if not given.")
 @common_options
 def command(
-    output: Output, *, folder: str, store: str, message: str, dry_run: bool, engine: str
+    output: Output,
+    *,
+    folder: str,
+    store: str,
+    message: str,
+    dry_run: bool,
+    engine: str,
+    title: str | None,
+    license_name: str | None,
+    public: bool,
 ) -> None:
     """Send the folder DIR to STORE; only shards whose content changed since the last push.
 
@@ -41,8 +55,11 @@ def command(
     With --engine ray the workers of a cluster read objects there and send the shards, byte for byte
     the same.
 
-    STORE is hf://datasets/OWNER/NAME (made private), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
-    az://CONTAINER/PREFIX, file:///PATH or a plain path. S3 is used with the AWS_ variables
+    STORE is kaggle://OWNER/DATASET, hf://datasets/OWNER/NAME (made private), s3://BUCKET/PREFIX,
+    gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///PATH or a plain path. On Kaggle a push makes
+    a data set, or a new version that holds what changed; KAGGLE_API_TOKEN, or what Kaggle's own
+    tools find, says who you are. --title, --license and --public are for a new one; for other
+    stores they are refused. S3 is used with the AWS_ variables
     of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
 
     Costs what the store asks for its space and requests. Needs free space for packed data beside
@@ -52,6 +69,7 @@ def command(
     Example:
       sojourn push data/ s3://bucket/leaks -m "two more networks"
       sojourn push data/ /mnt/usb/leaks --dry-run
+      sojourn push data/ kaggle://me/leaks-2024 --title "Leaks of 2024" --license CC0-1.0
       sojourn push s3://bucket/raw s3://bucket/leaks --engine ray
 
     \b
@@ -70,6 +88,9 @@ def command(
         message=message,
         dry_run=dry_run,
         engine=engine,
+        title=title,
+        license=license_name,
+        public=public,
         progress=output.progress(),
     )
     output.result(

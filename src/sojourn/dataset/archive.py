@@ -26,6 +26,7 @@ from sojourn.dataset.manifest import (
     Segment,
     Table,
     digest_of,
+    segment_name,
 )
 from sojourn.dataset.packing import RawFrame
 from sojourn.dataset.preparing import FARTHEST_AHEAD, NearbyLayouts, Prepared, prepare
@@ -47,7 +48,6 @@ _MOST_OPEN_SEGMENTS = 4
 # A segment of less text costs more, with its record in the manifest, than its columns save.
 _SMALLEST_SEGMENT_BYTES = 32 * KIB
 _SEGMENT_MODE = 0o644
-_NAME_DIGITS = 16
 
 
 class ShardArchive:
@@ -272,10 +272,9 @@ class ShardArchive:
     def _write(self, index: int, data: bytes, layout: Layout) -> Iterator[RawFrame]:
         """Write a segment's file, named after its contents so that shards can be unpacked alike."""
         digest = digest_of(data)
-        name = digest.removeprefix(DIGEST_PREFIX)[:_NAME_DIGITS]
         header = tar_header(
             Entry(
-                path=f"{SEGMENTS_FOLDER}/{name}.arrow",
+                path=f"{SEGMENTS_FOLDER}/{segment_name(digest)}",
                 kind="file",
                 mode=_SEGMENT_MODE,
                 size_bytes=len(data),

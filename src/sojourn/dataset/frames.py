@@ -11,7 +11,8 @@ import zstandard
 
 from sojourn.dataset.digests import digest_like
 from sojourn.dataset.manifest import repair_shards
-from sojourn.errors import IntegrityError
+from sojourn.dataset.unpacked import UnpackedShards
+from sojourn.errors import IntegrityError, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # What plain zstd allows, so what any writer of this format may use.
 _MAX_WINDOW_BYTES = 1 << 27
+# A frame that is made anew is decoded at once, in the same process.
+_FASTEST = -5
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,6 +62,11 @@ class Layout:
     def offset_in_shard(self, frame: FrameId) -> int:
         """Return where in the shard's object a frame begins."""
         return self._starts[frame.shard][frame.frame]
+
+    def raw_span(self, frame: FrameId) -> tuple[int, int]:
+        """Return where in the shard's archive a frame begins, and how many bytes it holds."""
+        raw_bytes = self._manifest.shards[frame.shard].frames[frame.frame].raw_bytes
+        return self._raw_starts[frame.shard][frame.frame], raw_bytes
 
     def pieces(self, member: Member) -> Iterator[tuple[FrameId, Piece]]:
         """Yield the frames that hold a file's bytes, with the part that is there, in order.
@@ -135,6 +143,15 @@ class FrameSource:
         self._store = store
         self._manifest = manifest
         self._layout = layout
+        self._unpacked = UnpackedShards(store, manifest)
+
+    def is_unpacked(self, shard: int) -> bool:
+        """Tell whether a shard was found unpacked so far."""
+        return self._unpacked.is_known(shard)
+
+    def find_unpacked(self, shard: int) -> bool:
+        """Tell whether a shard, which is not there as one object, is there unpacked."""
+        return self._unpacked.is_known(shard) or self._unpacked.look_for(shard)
 
     def fetch(self, frame_id: FrameId) -> bytes:
         """Return a decoded frame.
@@ -145,21 +162,33 @@ class FrameSource:
         return self.decode(frame_id, self.fetch_packed(frame_id))
 
     def fetch_packed(self, frame_id: FrameId) -> bytes:
-        """Return a frame as it is in the store.
+        """Return a frame as it is in the store; made anew where the store unpacked the shard.
 
         Raises:
             IntegrityError: the store holds less than the manifest says.
         """
         shard = self._manifest.shards[frame_id.shard]
         frame = shard.frames[frame_id.frame]
-        data = self._store.get_range(
-            shard.key,
-            offset=self._layout.offset_in_shard(frame_id),
-            size_bytes=frame.size_bytes,
-        )
+        if self._unpacked.is_known(frame_id.shard):
+            return self._made_anew(frame_id)
+        try:
+            data = self._store.get_range(
+                shard.key,
+                offset=self._layout.offset_in_shard(frame_id),
+                size_bytes=frame.size_bytes,
+            )
+        except ObjectNotFoundError:
+            if not self._unpacked.look_for(frame_id.shard):
+                raise
+            return self._made_anew(frame_id)
         if len(data) != frame.size_bytes:
             raise damaged(self._store, shard.key, "it ends too early")
         return data
+
+    def _made_anew(self, frame_id: FrameId) -> bytes:
+        start, raw_bytes = self._layout.raw_span(frame_id)
+        raw = self._unpacked.read(frame_id.shard, offset=start, size_bytes=raw_bytes)
+        return zstandard.ZstdCompressor(level=_FASTEST).compress(raw)
 
     def decode(self, frame_id: FrameId, data: bytes) -> bytes:
         """Return what a frame holds.

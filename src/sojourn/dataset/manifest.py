@@ -35,6 +35,7 @@ REVISIONS_PREFIX = "revisions/"
 
 # Where a shard's archive holds its segments.
 SEGMENTS_FOLDER = ".sojourn-tables"
+_SEGMENT_DIGITS = 16
 
 # How a revision is made of its members. This has not changed since the first schema.
 _REVISION_SCHEMA = f"{SCHEMA_NAME}/1"
@@ -201,6 +202,11 @@ def revision_of(members: Iterable[Member], *, parent: str | None) -> str:
 def revision_key(revision: str) -> str:
     """Return the key under which a revision's manifest is kept."""
     return f"{REVISIONS_PREFIX}{revision}.json"
+
+
+def segment_name(digest: str) -> str:
+    """Return what the file of a segment with this digest is called in a shard's archive."""
+    return f"{digest.removeprefix(DIGEST_PREFIX)[:_SEGMENT_DIGITS]}.arrow"
 
 
 def shard_key(digest: str) -> str:

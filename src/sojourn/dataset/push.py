@@ -28,6 +28,8 @@ from sojourn.dataset.source import FolderSource, Source
 from sojourn.dataset.tables import parser_of
 from sojourn.errors import ConflictError, StoreError, UsageError
 from sojourn.localpath import check_reachable
+from sojourn.stores.dryrun import DryRun
+from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -131,14 +133,23 @@ def push_source(
     _check_writable(store)
     entries = source.entries()
     earlier = find_manifest(store)
+    total_bytes = sum(entry.size_bytes for entry in entries)
+    room_bytes = store.room_bytes()
+    if _may_not_fit(entries, total_bytes, room_bytes, store):
+        with progress.task("measure", total=total_bytes) as task:
+            measured = _Push(source, DryRun(store), earlier)
+            measured.send_shards(entries, sizes or Sizes(), _threads, task)
+        _check_room(measured.sent_bytes, room_bytes, store)
     pushed = _Push(source, store, earlier)
-    with progress.task("push", total=sum(e.size_bytes for e in entries)) as task:
+    with progress.task("push", total=total_bytes) as task:
         pushed.send_shards(entries, sizes or Sizes(), make_engine or _threads, task)
     manifest = _manifest(pushed, message=message, now=now)
     unchanged = earlier is not None and manifest.revision == earlier.revision
     sent_bytes = pushed.sent_bytes
+    if unchanged and pushed.sent_shards:
+        store.commit(message="shards that were missing", progress=progress)
     if not unchanged:
-        sent_bytes += _publish(store, manifest, earlier)
+        sent_bytes += _publish(store, manifest, earlier, progress=progress)
     return PushReport(
         url=store.url,
         revision=manifest.revision,
@@ -261,6 +272,26 @@ def _groups(entries: tuple[Entry, ...], sizes: Sizes, store: Store) -> Sequence[
     return groups
 
 
+def _may_not_fit(
+    entries: Iterable[Entry], total_bytes: int, room_bytes: int | None, store: Store
+) -> bool:
+    """Tell whether the store could refuse something, going by sizes before compression."""
+    limit_bytes = store.capabilities.max_object_bytes
+    return (room_bytes is not None and total_bytes > room_bytes) or (
+        limit_bytes is not None and any(entry.size_bytes > limit_bytes for entry in entries)
+    )
+
+
+def _check_room(needed_bytes: int, room_bytes: int | None, store: Store) -> None:
+    """Check that what was packed for trial has room, before any of it is sent."""
+    if room_bytes is not None and needed_bytes > room_bytes:
+        raise StoreError(
+            f"{store.url} has room for {format_bytes(room_bytes)} more, and what is to be sent "
+            f"takes {format_bytes(needed_bytes)}. Nothing was sent.",
+            remedy="Free some space there, or push a smaller folder.",
+        )
+
+
 def _threads(source: Source, sender: Sender, advance: Callable[[int, int], None]) -> Engine:
     return ThreadEngine(source, sender, advance=advance)
 
@@ -303,7 +334,9 @@ def _manifest(pushed: _Push, *, message: str, now: datetime) -> Manifest:
     )
 
 
-def _publish(store: Store, manifest: Manifest, earlier: Manifest | None) -> int:
+def _publish(
+    store: Store, manifest: Manifest, earlier: Manifest | None, *, progress: Progress
+) -> int:
     """Publish a manifest in place of the one that the push began from; return the bytes sent.
 
     Another push of the same content may have published this very revision meanwhile.
@@ -317,7 +350,8 @@ def _publish(store: Store, manifest: Manifest, earlier: Manifest | None) -> int:
     if (current and current.manifest.revision) != (earlier and earlier.revision):
         raise _overtaken(store, current.manifest.revision if current else None)
     try:
-        return publish(store, manifest, replacing=current.data if current else None)
+        replacing = current.data if current else None
+        return publish(store, manifest, replacing=replacing, progress=progress)
     except ConflictError as error:
         winner = find_manifest(store)
         if winner is not None and winner.revision == manifest.revision:

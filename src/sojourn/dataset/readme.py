@@ -10,7 +10,8 @@ to earlier revisions, which `revisions/` lists in the same way.)
 
 ## With plain tools
 
-Copy everything here to a folder on a machine that has tar and zstd, and run there:
+Copy everything here to a folder on a machine that has tar and zstd (where there is a `VERSIONS.md`,
+it says how), and run there:
 
 ```sh
 mkdir -p data

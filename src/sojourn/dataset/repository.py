@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sojourn.dataset.manifest import Manifest
+    from sojourn.progress import Progress
     from sojourn.stores.base import Store
 
 _FEWEST_DIGITS = 4
@@ -90,13 +91,18 @@ def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     return manifest
 
 
-def publish(store: Store, manifest: Manifest, *, replacing: bytes | None) -> int:
+def publish(
+    store: Store, manifest: Manifest, *, replacing: bytes | None, progress: Progress
+) -> int:
     """Write the README and the manifests, the one that readers look for last.
+
+    Where the store publishes all at once, this waits until it did.
 
     Args:
         store: Where to.
         manifest: The new one.
         replacing: The bytes of the one before it; None for the first.
+        progress: Is told what is waited for.
 
     Returns:
         Bytes sent.
@@ -108,6 +114,7 @@ def publish(store: Store, manifest: Manifest, *, replacing: bytes | None) -> int
     stage(store, README_KEY, README)
     stage(store, revision_key(manifest.revision), data)
     swap(store, MANIFEST_KEY, data, expected=replacing)
+    store.commit(message=manifest.message or f"revision {manifest.revision}", progress=progress)
     return len(README) + 2 * len(data)
 
 

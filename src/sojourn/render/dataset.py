@@ -60,6 +60,16 @@ def push_text(report: PushReport, *, dry_run: bool) -> RenderableType:
     )
 
 
+def share_document(*, store: str, user: str, page: str) -> dict[str, Any]:
+    """Return whom a data set was shared with as a JSON document."""
+    return {"schema": "sojourn.share/1", "store": store, "user": user, "page": page}
+
+
+def share_text(*, store: str, user: str, page: str) -> Text:
+    """Return whom a data set was shared with, in a line."""
+    return Text(f"{user} may read {store}; {page} shows who else may.")
+
+
 def pull_document(report: PullReport) -> dict[str, Any]:
     """Return what a pull did as a JSON document."""
     return {

@@ -1,4 +1,4 @@
-"""What a store is: a flat set of named objects, six verbs, and a record of what it can do.
+"""What a store is: a flat set of named objects, eight verbs, and a record of what it can do.
 
 The verbs are few so that a store is one short file. Everything else (retries, dry runs, faults)
 wraps a store and is a store itself. A data set's format is no business of this room.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sojourn.progress import Progress
+
 Body: TypeAlias = "bytes | BinaryIO"
 """What is put: bytes, or a file open for reading, which is sent whole, from its start."""
 
@@ -39,6 +41,8 @@ class Capabilities:
         max_folder_entries: So many objects may have the same key up to the last slash; None if
             it has no such limit.
         lists_slowly: `find` of each object that is wanted is quicker than `list`.
+        publishes_on_commit: What is put or deleted is seen by no reader before `commit`, and then
+            all at once. Where False, each put and delete is seen when it returns.
     """
 
     max_object_bytes: int | None = None
@@ -47,6 +51,7 @@ class Capabilities:
     read_only: bool = False
     can_list: bool = True
     local_folder: Path | None = None
+    publishes_on_commit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,21 @@ class StoredObject:
     size_bytes: int
     digest: str | None = field(default=None, compare=False)
     version: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """How a store that has a page for each data set is to show a new one. None: as it likes.
+
+    Attributes:
+        title: Its heading.
+        license: The licence's name, as the store spells it.
+        public: Everybody may read it; else only those who are named.
+    """
+
+    title: str | None = None
+    license: str | None = None
+    public: bool = False
 
 
 class Store(Protocol):
@@ -112,6 +132,19 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object. It is no error if there is none."""
+        ...
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted since the last commit, if they do not yet.
+
+        Args:
+            message: A line for whoever looks at the store's history, where it keeps one.
+            progress: Is told what is waited for.
+        """
+        ...
+
+    def room_bytes(self) -> int | None:
+        """Return how many bytes may still be put, as far as the store says; None if it doesn't."""
         ...
 
 

@@ -9,6 +9,7 @@ from sojourn.stores.base import body_size_bytes, check_expected, check_key, get_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body, Capabilities, Store, StoredObject
 
 
@@ -61,3 +62,10 @@ class DryRun:
     def delete(self, key: str) -> None:
         """Leave the object where it is."""
         check_key(key)
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Publish nothing."""
+
+    def room_bytes(self) -> int | None:
+        """Return how many bytes may still be put, if the store says."""
+        return self._store.room_bytes()

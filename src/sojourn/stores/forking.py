@@ -21,6 +21,7 @@ from sojourn.stores.objects import was_forked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body, Capabilities, Store, StoredObject
 
 # The modules are looked for where this process finds them.
@@ -96,6 +97,16 @@ class ForkSafe:
         """Remove the object if it is there; refused in a forked process."""
         self._check_may_write()
         self._store.delete(key)
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted; refused in a forked process."""
+        self._check_may_write()
+        self._store.commit(message=message, progress=progress)
+
+    def room_bytes(self) -> int | None:
+        """Return how many bytes may still be put, if the store says; refused when forked."""
+        self._check_may_write()
+        return self._store.room_bytes()
 
     def _own_helper(self) -> _Helper:
         # By process: one that a parent started has the parent's pipes, and its lock may be held.

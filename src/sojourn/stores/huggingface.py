@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import CommitOperationAdd, HfApi
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body
 
 # https://huggingface.co/docs/hub/storage-limits, seen 2026-11: no file above 500 GB, no folder
@@ -369,6 +370,18 @@ class HuggingFaceStore:
                     raise
                 self._api.create_repo(self._repo, repo_type=_REPO_TYPE, private=True, exist_ok=True)
             self._is_made = True
+
+    def commit(self, *, message: str, progress: Progress) -> None:  # noqa: ARG002 - the verb's
+        """Commit what was staged and went with no `swap`; each put is seen when it returns."""
+        with _telling(f"write to {self.url}"):
+            with self._lock:
+                staged = self._take_staged()
+            if staged:
+                self._commit_or_keep(staged)
+
+    def room_bytes(self) -> int | None:
+        """Return None: the hub does not say."""
+        return None
 
     def _take_staged(self) -> dict[str, CommitOperationAdd]:
         staged, self._staged = self._staged, {}

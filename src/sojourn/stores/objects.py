@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSConfig, RetryConfig
     from obstore.store import ObjectStore as Handle
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body
 
 # What obstore raises: its own tree, and the built-ins that it uses for common cases.
@@ -242,6 +243,13 @@ class ObjectStore:
             deletion = self._error(error, verb="delete", key=key)
             if not isinstance(deletion, ObjectNotFoundError):
                 raise deletion from error
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Do nothing: each put is seen when it returns."""
+
+    def room_bytes(self) -> int | None:
+        """Return None: an object store does not say."""
+        return None
 
     def _check_writable(self) -> None:
         if self.capabilities.read_only:

@@ -12,6 +12,7 @@ from sojourn.stores.base import stage, swap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body, Capabilities, Store, StoredObject
 
 T = TypeVar("T")
@@ -97,6 +98,14 @@ class Retrying:
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
         self._attempt(lambda: self._store.delete(key))
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted."""
+        self._attempt(lambda: self._store.commit(message=message, progress=progress))
+
+    def room_bytes(self) -> int | None:
+        """Return how many bytes may still be put, if the store says."""
+        return self._attempt(self._store.room_bytes)
 
     def _attempt(self, call: Callable[[], T]) -> T:
         give_up_at: float | None = None

@@ -7,17 +7,17 @@ import re
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from sojourn.errors import StoreError
+from sojourn.errors import StoreError, UsageError
 from sojourn.localpath import local_path
 from sojourn.stores.base import check_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sojourn.stores.base import Store
+    from sojourn.stores.base import Presentation, Store
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"(s3|gs|az|hf|file|https?):", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(s3|gs|az|hf|kaggle|file|https?):", re.IGNORECASE)
 # What is in buckets, and the variables that say who may use them.
 _BUCKETS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL",
@@ -26,39 +26,59 @@ _BUCKETS = {
 }
 # datasets/OWNER/NAME
 _HUB_PARTS = 3
+# Stores that show each data set on a page of its own.
+_WITH_PAGES = frozenset({"kaggle"})
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KNOWN = (
-    "hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
-    "https://HOST/PATH, file:///PATH, or a plain path"
+    "kaggle://OWNER/DATASET, hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, "
+    "az://CONTAINER/PREFIX, https://HOST/PATH, file:///PATH, or a plain path"
 )
 
 
-def open_store(url: str | Path) -> Store:
+def open_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
     """Return the store at an address; transient failures are tried again.
 
     It is read in forked processes, too. Nothing is contacted or made yet. Credentials come from
     where the store's own tools look.
 
+    Args:
+        url: The address.
+        presentation: How a data set that is yet to be made there is shown.
+
     Raises:
         StoreError: the address is of no known kind, or malformed.
+        UsageError: such a store shows nothing.
     """
     from sojourn.stores.forking import ForkSafe
     from sojourn.stores.retrying import Retrying
 
+    store = open_bare_store(url, presentation=presentation)
+    # The client of the hub may be used on both sides of a fork.
+    return Retrying(store if os.fspath(url).lower().startswith("hf:") else ForkSafe(store))
+
+
+def open_bare_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
+    """Return the store at an address itself, which tries once. See `open_store`."""
     url = os.fspath(url)
     address = _ADDRESS.fullmatch(url)
+    if presentation is not None and (address is None or address[1].lower() not in _WITH_PAGES):
+        raise UsageError(
+            f"{url} has no page with a title, a licence and readers.",
+            remedy="Leave out --title, --license and --public.",
+        )
     if address is None:
-        return Retrying(ForkSafe(_open_path(url)))
+        return _open_path(url)
     scheme, rest = address[1].lower(), address[2]
     if scheme in _BUCKETS:
-        return Retrying(ForkSafe(_open_bucket(scheme, rest)))
+        return _open_bucket(scheme, rest)
     if scheme == "hf":
-        # Its client may be used on both sides of a fork.
-        return Retrying(_open_huggingface(rest))
+        return _open_huggingface(rest)
+    if scheme == "kaggle":
+        return _open_kaggle(rest, presentation)
     if scheme == "file":
-        return Retrying(ForkSafe(_open_file(rest)))
+        return _open_file(rest)
     if scheme in ("http", "https"):
-        return Retrying(ForkSafe(_open_web(f"{scheme}://{rest}")))
+        return _open_web(f"{scheme}://{rest}")
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
@@ -170,6 +190,12 @@ def _open_huggingface(rest: str) -> Store:
             remedy="Write hf://datasets/OWNER/NAME.",
         )
     return open_huggingface(parts[1], parts[2], environment=os.environ)
+
+
+def _open_kaggle(rest: str, presentation: Presentation | None) -> Store:
+    from sojourn.stores.kaggle import open_kaggle
+
+    return open_kaggle(rest, environment=os.environ, presentation=presentation)
 
 
 def _open_web(url: str) -> Store:

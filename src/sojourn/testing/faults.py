@@ -13,9 +13,10 @@ from sojourn.stores.base import stage, swap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Body, Capabilities, Store, StoredObject
 
-Verb: TypeAlias = Literal["get", "get_range", "put", "list", "find", "delete"]
+Verb: TypeAlias = Literal["get", "get_range", "put", "list", "find", "delete", "commit"]
 
 
 def unavailable() -> StoreError:
@@ -128,6 +129,15 @@ class FaultyStore:
         """Remove the object if it is there."""
         self._meet("delete", key)
         self._store.delete(key)
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted. Faults go by the message."""
+        self._meet("commit", message)
+        self._store.commit(message=message, progress=progress)
+
+    def room_bytes(self) -> int | None:
+        """Return how many bytes may still be put, if the store says."""
+        return self._store.room_bytes()
 
     def _meet(self, verb: Verb, key: str) -> tuple[Fault, ...]:
         with self._lock:

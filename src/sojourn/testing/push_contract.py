@@ -28,7 +28,7 @@ from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
 from sojourn.dataset.verifying import verify_store
 from sojourn.errors import ConflictError
-from sojourn.progress import NoProgress
+from sojourn.progress import NoProgress, Progress
 from sojourn.stores.base import stage, swap
 from sojourn.units import KIB
 
@@ -179,6 +179,12 @@ class _Passing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def commit(self, *, message: str, progress: Progress) -> None:
+        self._store.commit(message=message, progress=progress)
+
+    def room_bytes(self) -> int | None:
+        return self._store.room_bytes()
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 import pytest
 
 from sojourn.errors import ObjectNotFoundError, StoreError
+from sojourn.progress import NoProgress
 from sojourn.stores.base import StoredObject
 from sojourn.units import MIB
 
@@ -156,17 +157,37 @@ class ReadingContract:
             assert list(pool.map(work, range(8))) == [bytes([n, n]) for n in range(8)]
 
 
+def commit(store: Store) -> None:
+    """Let readers see what was put and deleted."""
+    store.commit(message="a test", progress=NoProgress())
+
+
 class StoreContract(ReadingContract):
     """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects)."""
 
     def test_put_bytes_are_there(self, store: Store, raw: RawAccess) -> None:
         """Put, against raw access."""
         store.put("a/b", b"bytes \x00\xff")
+        commit(store)
         assert raw.read("a/b") == b"bytes \x00\xff"
+
+    def test_what_is_put_is_seen_when_the_store_says(self, store: Store, raw: RawAccess) -> None:
+        """At once, or with the commit; and one that was put and deleted, never."""
+        store.put("k", b"new")
+        store.put("gone", b"x")
+        store.delete("gone")
+        at_once = None if store.capabilities.publishes_on_commit else b"new"
+        assert raw.read("k") == at_once
+        commit(store)
+        assert raw.read("k") == b"new"
+        assert raw.read("gone") is None
+        assert store.find("k") == len(b"new")
+        commit(store)
 
     def test_an_empty_object_is_an_object(self, store: Store) -> None:
         """No bytes are not nothing."""
         store.put("empty", b"")
+        commit(store)
         assert store.get("empty") == b""
         assert store.find("empty") == 0
 
@@ -174,6 +195,7 @@ class StoreContract(ReadingContract):
         """A shorter object leaves nothing of the longer one."""
         raw.write("k", b"the longer one")
         store.put("k", b"short")
+        commit(store)
         assert raw.read("k") == b"short"
 
     def test_put_sends_a_file_from_its_start(self, store: Store, raw: RawAccess) -> None:
@@ -181,12 +203,14 @@ class StoreContract(ReadingContract):
         file = io.BytesIO(b"0123456789")
         file.seek(7)
         store.put("k", file)
+        commit(store)
         assert raw.read("k") == b"0123456789"
 
     def test_put_sends_large_files_whole(self, store: Store, raw: RawAccess) -> None:
         """Large ones go in parts."""
         data = bytes(range(256)) * (20 * MIB // 256) + b"tail"
         store.put("large", io.BytesIO(data))
+        commit(store)
         assert raw.read("large") == data
 
     def test_a_put_that_fails_leaves_the_old_object(self, store: Store, raw: RawAccess) -> None:
@@ -220,6 +244,7 @@ class StoreContract(ReadingContract):
         keys = {f"many/{number}" for number in range(1_050)}
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: store.put(key, b""), keys))
+        commit(store)
         assert {entry.key for entry in store.list("many/")} == keys
 
     def test_delete_removes(self, store: Store, raw: RawAccess) -> None:
@@ -228,6 +253,7 @@ class StoreContract(ReadingContract):
         raw.write("b", b"2")
         store.delete("a")
         store.delete("a")
+        commit(store)
         assert raw.read("a") is None
         assert raw.read("b") == b"2"
 
@@ -235,6 +261,7 @@ class StoreContract(ReadingContract):
     def test_odd_keys_are_kept(self, store: Store, key: str) -> None:
         """A key comes back as it was given."""
         store.put(key, key.encode())
+        commit(store)
         assert store.get(key) == key.encode()
         assert [entry.key for entry in store.list()] == [key]
 
@@ -256,6 +283,7 @@ class StoreContract(ReadingContract):
         def work(number: int) -> bytes:
             begin.wait()
             store.put(f"t/{number}", bytes([number]) * 1000)
+            commit(store)
             return store.get_range(f"t/{number}", offset=10, size_bytes=2)
 
         with ThreadPoolExecutor(8) as pool:

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.errors import IntegrityError, StoreError
+from sojourn.stores.kaggle_limits import load_limits
+from sojourn.stores.kaggle_versions import (
+    Index,
+    Place,
+    View,
+    dump_index,
+    guide,
+    is_unpacked,
+    parse_index,
+)
+
+_PLACES = st.builds(
+    Place, version=st.none() | st.integers(1, 10**6), size_bytes=st.integers(0, 10**15)
+)
+_KEYS = st.text("abc한 .%", min_size=1).filter(lambda key: key not in (".", ".."))
+
+
+@given(places=st.dictionaries(_KEYS, _PLACES, max_size=8))
+def test_an_index_comes_back_as_it_was_written(places: dict[str, Place]) -> None:
+    index = Index(commit="0123456789abcdef", places=places)
+    assert parse_index(dump_index(index), where="x") == index
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"schema": "sojourn.kaggle/1", "commit": "x"},
+        {"schema": "sojourn.kaggle/1", "commit": "x", "objects": {"k": {"version": 0}}},
+        {
+            "schema": "sojourn.kaggle/1",
+            "commit": "x",
+            "objects": {"k": {"version": -1, "size_bytes": 1}},
+        },
+    ],
+)
+def test_what_is_no_index_is_refused(document: object) -> None:
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        parse_index(json.dumps(document).encode(), where="x")
+
+
+def test_a_key_that_leads_out_of_the_set_is_refused() -> None:
+    document = {
+        "schema": "sojourn.kaggle/1",
+        "commit": "x",
+        "objects": {"../k": {"version": 1, "size_bytes": 1}},
+    }
+    with pytest.raises(StoreError, match="cannot name an object"):
+        parse_index(json.dumps(document).encode(), where="x")
+
+
+def test_an_index_of_a_newer_program_says_so() -> None:
+    with pytest.raises(StoreError, match="newer sojourn"):
+        parse_index(b'{"schema": "sojourn.kaggle/2", "objects": {}}', where="x")
+
+
+def test_what_was_unpacked_is_in_the_version_of_its_archive() -> None:
+    places = {
+        "shards/a.tar.zst": Place(version=3, size_bytes=1),
+        "b": Place(version=4, size_bytes=1),
+    }
+    view = View(version=5, commit=None, places=places)
+    for folder in ("shards/a.tar.zst", "shards/a.tar", "shards/a"):
+        assert view.version_of(f"{folder}/in/side.txt") == 3
+        assert is_unpacked("shards/a.tar.zst", [f"{folder}/in/side.txt"])
+    assert view.version_of("b") == 4
+    assert view.version_of("shards/ab/x") is None
+    assert view.version_of("shards") is None
+    assert not is_unpacked("shards/a.tar.zst", ["shards/ab/x"])
+
+
+def test_the_guide_names_each_version_once_and_the_newest_last() -> None:
+    places = {f"k{n}": Place(version=v, size_bytes=1) for n, v in enumerate([2, 1, 2, None])}
+    text = guide("me/leaks", Index(commit="x", places=places)).decode()
+    lines = [line for line in text.splitlines() if line.startswith("kaggle datasets")]
+    assert lines == [
+        "kaggle datasets download me/leaks/1 --unzip -p set",
+        "kaggle datasets download me/leaks/2 --unzip -p set",
+        "kaggle datasets download me/leaks --unzip -p set",
+    ]
+
+
+def test_limits_are_known_or_none() -> None:
+    limits = load_limits()
+    assert limits.file_bytes is None
+    assert limits.dataset_bytes == limits.account_bytes == 200 * 10**9
