@@ -71,6 +71,8 @@ class Tracer:
         trace = self._get(told, self.batch_size)
         if told not in self._scales:
             self._scales[told] = self._scale(trace, told)
+        # Only the first trace has the machine to itself, and measures well what batches cost.
+        trace = replace(trace, loading=self._first().loading)
         return Traced(trace=trace, scale=self._scales[told])
 
     def retrace(self, variants: Sequence[Variant]) -> tuple[Trace | None, ...]:
@@ -176,6 +178,7 @@ class Tracer:
                 echo=self.echo and is_first,
                 server=self.server,
                 words=self.words,
+                fetches_more=is_first,
                 on_answer=lambda: task.advance(1),
                 progress=self.progress if is_first else NoProgress(),
             )
