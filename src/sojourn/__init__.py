@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn.api import open_dataset as open  # noqa: A004
-    from sojourn.api import plan, pull, push, run
+    from sojourn.api import plan, probe, pull, push, run
     from sojourn.dataset.dataset import Dataset
     from sojourn.errors import SojournError
     from sojourn.planning.plan import Plan
@@ -21,13 +21,14 @@ _HOME = {
     "SojournError": ("sojourn.errors", "SojournError"),
     "open": ("sojourn.api", "open_dataset"),
     "plan": ("sojourn.api", "plan"),
+    "probe": ("sojourn.api", "probe"),
     "pull": ("sojourn.api", "pull"),
     "push": ("sojourn.api", "push"),
     "run": ("sojourn.api", "run"),
 }
 
 __version__ = "0.1.0"
-__all__ = ["Dataset", "Plan", "SojournError", "open", "plan", "pull", "push", "run"]
+__all__ = ["Dataset", "Plan", "SojournError", "open", "plan", "probe", "pull", "push", "run"]
 
 
 def __getattr__(name: str) -> Any:
