@@ -19,13 +19,18 @@ import platform
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_script
+
+if TYPE_CHECKING:
+    from sojourn.forecast.schedule import Loading
 
 BATCH = 32
 PICTURES = 192
@@ -108,8 +113,7 @@ def measured_per_s(folder: Path, name: str, workers: int) -> float:
     return float(subprocess.run(read, cwd=folder, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def forecast(folder: Path, name: str) -> float:
-    """Return the seconds of a batch."""
+def traced(folder: Path, name: str) -> Loading:
     trace = trace_script(
         folder / "train.py",
         arguments=[name],
@@ -119,15 +123,15 @@ def forecast(folder: Path, name: str) -> float:
         progress=NoProgress(),
     )
     assert trace.loading is not None
-    return trace.loading.seconds_per_batch
+    return trace.loading
 
 
 def row(folder: Path, name: str) -> dict[str, object]:
-    batch_s = forecast(folder, name)
+    loading = traced(folder, name)
     by_workers = {}
     for workers in WORKERS:
-        processes = max(1, min(workers, os.cpu_count() or 1))
-        expected_per_s = processes * BATCH / batch_s
+        batches_per_s = replace(loading, workers=workers).batches_per_s(vcpus=os.cpu_count() or 1)
+        expected_per_s = BATCH * (batches_per_s or 0.0)
         rounds = [measured_per_s(folder, name, workers) for _ in range(ROUNDS)]
         by_workers[str(workers)] = {
             "forecast_per_s": round(expected_per_s, 1),
@@ -136,7 +140,7 @@ def row(folder: Path, name: str) -> dict[str, object]:
             "error": round(expected_per_s / max(rounds) - 1, 3),
         }
         print(name, workers, by_workers[str(workers)], flush=True)
-    return {"seconds_per_batch": round(batch_s, 6), "workers": by_workers}
+    return {"seconds_per_batch": round(loading.seconds_per_batch, 6), "workers": by_workers}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.schedule import Loading, Schedule
 from sojourn.forecast.trace import Trace
 from sojourn.progress import NoProgress
+from sojourn.tracing.request import StepFunction
 from sojourn.tracing.script import trace_variants
 from sojourn.tracing.server import TraceServer
 
@@ -126,6 +127,22 @@ def test_a_stream_without_a_length_has_epochs_of_unknown_length(server: TraceSer
     schedule = traced(server, "iterable.py").schedule
     assert (schedule.steps_per_epoch, schedule.epochs) == (None, 3)
     assert "does not say how long it is" in schedule.reason
+
+
+def test_a_step_function_does_not_say_how_often_it_is_called(server: TraceServer) -> None:
+    (trace,) = trace_variants(
+        SCRIPTS.parent / "scripts" / "step_function.py",
+        [Variant(compute_capability="8.0", changes=Changes())],
+        timeout_s=120,
+        step=StepFunction(function="train_step", batch="make_batch"),
+        server=server,
+        progress=NoProgress(),
+    )
+    assert isinstance(trace, Trace), trace
+    assert trace.schedule == Schedule(
+        reason="the loop around optimizer.step() was not seen; give --epochs"
+    )
+    assert trace.loading is None
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,13 @@ def test_probes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 
 
 def document(**changed: object) -> str:
-    row = {"job": "j", "accelerator": "t4", "measured_on": "2026-11-25", "steps": 20}
-    row |= {"memory_ratio": 1.0, "step_ratio": None, **changed}  # type: ignore[dict-item]
+    row: dict[str, object] = {
+        "job": "j",
+        "accelerator": "t4",
+        "measured_on": "2026-11-25",
+        "steps": 20,
+    }
+    row |= {"memory_ratio": 1.0, "step_ratio": None, **changed}
     return json.dumps({"schema": "sojourn.corrections/1", "corrections": [row]})
 
 

@@ -39,6 +39,11 @@ class Slotted:
     epochs: int = 11
 
 
+class Settings(dict[str, int]):
+    def __getattr__(self, name: str) -> int:
+        raise AssertionError(name)
+
+
 class Splitter:
     def __init__(self) -> None:
         self.n_splits = 5
@@ -61,6 +66,7 @@ def count(text: str, **names: Any) -> Count:
         ("range(-3)", 0),
         ("range(config['train']['epochs'])", 7),
         ("range(slotted.epochs)", 11),
+        ("range(settings.epochs)", 21),
         ("range(loud.level)", 3),
         ("range(int(12 / 5))", 2),
         ("range(max(args.epochs, 3) * 2)", 28),
@@ -90,6 +96,7 @@ def test_what_python_itself_has_made_is_counted(text: str, number: int) -> None:
         "args": SimpleNamespace(epochs=14, long=False),
         "config": {"train": {"epochs": 7}},
         "slotted": Slotted(),
+        "settings": Settings(epochs=21),
         "loud": Loud(),
         "rates": [1, 2, 3, 4],
         "mapping": {"a": 1, "b": 2},

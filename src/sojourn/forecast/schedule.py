@@ -20,6 +20,16 @@ class Loading:
     measured_batches: int
     workers: int
 
+    def batches_per_s(self, *, vcpus: int) -> float | None:
+        """Return how many batches a machine with so many processors like this one's can load.
+
+        None where loading takes no time that could be measured. Without workers the script waits
+        for each; with workers it loads while it computes.
+        """
+        if self.seconds_per_batch <= 0:
+            return None
+        return max(1, min(self.workers, vcpus)) / self.seconds_per_batch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.catalog.models import Catalog
+    from sojourn.forecast.memory import Range
     from sojourn.forecast.trace import Trace
 
 
@@ -29,6 +30,7 @@ def probe_job(
     steps: int,
     measure: Callable[[], Measured],
     trace_for: Callable[[str], Trace],
+    step_time_for: Callable[[Trace, Accelerator], Range | None] = lambda _trace, _card: None,
     catalog: Catalog,
     corrections: Path,
     today: date,
@@ -42,6 +44,7 @@ def probe_job(
         steps: How many steps are measured.
         measure: Takes the steps.
         trace_for: Gives the job's trace for a card of a compute capability such as "7.5".
+        step_time_for: Forecasts the seconds of a step on a card, loading left out.
         catalog: Where the card is looked up.
         corrections: The file to keep the difference in.
         today: The day that the figures are of.
@@ -68,13 +71,14 @@ def probe_job(
         )
     forecast = forecast_on(trace, card) if trace.uses_device else None
     peak_reserved_bytes = forecast.peak_reserved_bytes if forecast else None
+    step_s = step_time_for(trace, card) if forecast else None
     correction = make_correction(
         measured,
         job=job_key(code, arguments, trace.batch_size),
         accelerator=card.id,
         measured_on=today.isoformat(),
         peak_reserved_bytes=peak_reserved_bytes,
-        step_s=None,
+        step_s=step_s,
     )
     keep_correction(corrections, correction)
     return ProbeReport(
@@ -84,7 +88,7 @@ def probe_job(
         steps_wanted=steps,
         measured=measured,
         peak_reserved_bytes=peak_reserved_bytes,
-        step_s=None,
+        step_s=step_s,
         correction=correction,
         reason="" if forecast else "there is no forecast: nothing was traced on the device",
     )

@@ -318,6 +318,9 @@ def own_attribute(thing: Any, name: str) -> Any:
             if isinstance(value, (*_PLAIN, *_SIZED)) or holder is holders[0]:
                 return value
             raise NotSeenError(name)
+    if isinstance(thing, dict) and dict.__contains__(thing, name):
+        # Settings that are read as attributes (yacs, EasyDict, Munch).
+        return dict.__getitem__(thing, name)
     raise NotSeenError(name)
 
 
