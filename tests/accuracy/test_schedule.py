@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sojourn.forecast.changes import Changes, Variant
+from sojourn.forecast.memory import forecast_memory
 from sojourn.forecast.schedule import Loading, Schedule
-from sojourn.forecast.trace import Trace
+from sojourn.forecast.trace import Role, Trace
 from sojourn.progress import NoProgress
 from sojourn.tracing.request import StepFunction
 from sojourn.tracing.script import trace_variants
 from sojourn.tracing.server import TraceServer
+from sojourn.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +75,7 @@ def per_step(batches: int | None = 1, **schedule: int | None) -> Schedule:
             per_step(steps_per_epoch=20, epochs=20, evaluation_batches=1),
         ),
         ("notebook.ipynb", per_step(steps_per_epoch=20, epochs=15)),
+        ("kept_locals.py", per_step(steps_per_epoch=20, epochs=3)),
         # Without a loader it is not led on to an evaluation, and whether there is one is not known.
         ("without_loader.py", Schedule(steps_per_epoch=10, epochs=40)),
         ("whole_batch.py", Schedule(steps_per_epoch=1, epochs=250)),
@@ -105,6 +108,21 @@ def test_a_break_makes_it_an_upper_bound(server: TraceServer, name: str, line: s
 def test_several_loops_around_the_epoch_are_named(server: TraceServer) -> None:
     said = "the job trains for 20 epochs: 2 (folds.py:12) x 10 (folds.py:17)"
     assert said in traced(server, "folds.py").assumptions
+
+
+def test_loops_in_modules_beside_the_script_count_too(server: TraceServer) -> None:
+    trace = traced(server, "project/main.py")
+    assert trace.schedule == per_step(steps_per_epoch=20, epochs=51, evaluation_batches=10)
+    assert "the job trains for 51 epochs: 3 (main.py:26) x 17 (engine.py:18)" in trace.assumptions
+
+
+def test_looking_at_variables_keeps_none_of_them(server: TraceServer) -> None:
+    forecast = forecast_memory(
+        traced(server, "let_go.py"), memory_bytes=40 * GIB, compute_capability="8.0"
+    )
+    # Of two tensors of 4 MiB the first is gone before the second is there.
+    held_bytes = forecast.peak.by_role_bytes[Role.ACTIVATIONS]
+    assert 4 * MIB < held_bytes < 5 * MIB
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from sojourn.script.counting import Count, Names, NotSeenError, count_rounds
 
@@ -22,6 +25,15 @@ class Loud:
         raise AssertionError(name)
 
     def __len__(self) -> int:
+        raise AssertionError
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError
+
+    def __hash__(self) -> int:
+        raise AssertionError
+
+    def __bool__(self) -> bool:
         raise AssertionError
 
     @property
@@ -88,6 +100,14 @@ def count(text: str, **names: Any) -> Count:
         ("zip(range(5), rates)", 4),
         ("range(len(rates))", 4),
         ("islice(rates, 2)", 2),
+        ("range(0, len(array), 4)", 3),
+        ("range(array.shape[1])", 3),
+        ("range(tensor.size(0) // 2)", 3),
+        ("range(tensor.shape[-1])", 5),
+        ("range(len(table))", 2),
+        ("range(int(np.ceil(len(array) / 4)))", 3),
+        ("range(array.shape[0] // number)", 5),
+        ("array", 10),
         ("islice(rates, 1, 100)", 3),
     ],
 )
@@ -101,6 +121,11 @@ def test_what_python_itself_has_made_is_counted(text: str, number: int) -> None:
         "rates": [1, 2, 3, 4],
         "mapping": {"a": 1, "b": 2},
         "splitter": Splitter(),
+        "array": np.zeros((10, 3)),
+        "tensor": torch.zeros(6, 5),
+        "table": pd.DataFrame({"a": [1, 2]}),
+        "number": np.int64(2),
+        "np": np,
     }
     wanted = number if text != "range(2, args.epochs + 1)" else 13
     assert count(text, **names) == Count(number=wanted)
@@ -133,6 +158,10 @@ def test_the_shortest_that_is_known_bounds_what_goes_on_together() -> None:
         "config['missing']",
         "-" * 100 + "1",
         "generator",
+        "range(1 if loud in (1, 2) else 2)",
+        "range(1 if 3 in (loud, 2) else 2)",
+        "range(1 if not loud else 2)",
+        "range(loud.size(0))",
     ],
 )
 def test_what_would_have_to_be_run_is_not_known(text: str) -> None:

@@ -1,7 +1,8 @@
 """How often a `for` loop goes round, told from its text and the names it can see. Nothing is run.
 
 Only what Python itself made is asked: numbers, texts, ranges, lists, dicts, and what stands in an
-object's own `__dict__`. A property, a `__getattr__` or a function of the user's might do something.
+object's own `__dict__`; besides, how large an array, a table or a tensor is. A property, a
+`__getattr__` or a function of the user's might do something.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 import math
 import operator
 from dataclasses import dataclass
+from numbers import Number
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,8 @@ _NUMERIC: dict[str, Callable[..., Any]] = {
 }
 _NUMBERS = (bool, int, float)
 _PLAIN = (*_NUMBERS, str, bytes, type(None))
+# Whose own objects have a length and a shape that may be asked.
+_LIBRARIES = {"numpy", "pandas", "torch", "torchvision", "datasets"}
 _SIZED = (range, list, tuple, dict, set, frozenset, str, bytes)
 
 
@@ -184,7 +188,7 @@ def _called(node: ast.Call, names: Names) -> str:
     except NotSeenError:
         return _bare(node.func, names)
     is_named = isinstance(function, (FunctionType, BuiltinFunctionType, type))
-    return function.__name__ if is_named else ""
+    return function.__name__ if is_named or type(function).__module__ == "numpy" else ""
 
 
 def _bare(function: ast.expr, names: Names) -> str:
@@ -211,12 +215,15 @@ def _length(thing: Any, names: Names) -> int:
         return known
     if type(thing) in _SIZED:
         return len(thing)
-    module = type(thing).__module__
-    if module.startswith("tqdm"):
+    if type(thing).__module__.startswith("tqdm"):
         return _length(own_attribute(thing, "iterable"), names)
-    if module == "numpy" and type(thing).__name__ == "ndarray":
+    if _is_of_library(thing) and hasattr(type(thing), "__len__"):
         return len(thing)
     raise NotSeenError(type(thing).__name__)
+
+
+def _is_of_library(thing: Any) -> bool:
+    return type(thing).__module__.partition(".")[0] in _LIBRARIES
 
 
 def _value(node: ast.expr, names: Names, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912 - a table
@@ -268,8 +275,8 @@ def _compare(node: ast.Compare, names: Names, depth: int) -> bool:
     for kind, comparator in zip(node.ops, node.comparators, strict=True):
         right = _value(comparator, names, depth)
         for side in (left, right):
-            if not isinstance(side, (*_PLAIN, tuple, list)):
-                raise NotSeenError(type(side).__name__)
+            for part in side if type(side) in {tuple, list} else (side,):
+                _plain(part)
         if not _COMPARISONS[type(kind)](left, right):
             return False
         left = right
@@ -288,6 +295,9 @@ def _either(node: ast.BoolOp, names: Names, depth: int) -> Any:
 
 
 def _result(node: ast.Call, names: Names, depth: int) -> Any:
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "size" and node.args:
+        shape = own_attribute(_value(node.func.value, names, depth), "shape")
+        return shape[_whole(_value(node.args[0], names, depth))]
     name = _called(node, names)
     if name == "len":
         return _length(_value(_argument(node, 0), names, depth), names)
@@ -304,6 +314,8 @@ def own_attribute(thing: Any, name: str) -> Any:
     Raises:
         NotSeenError: there is none, or something would be run to get it.
     """
+    if name == "shape" and _is_of_library(thing) and not isinstance(thing, type):
+        return tuple(map(int, thing.shape))
     if isinstance(thing, ModuleType):
         holders: list[Mapping[str, Any]] = [vars(thing)]
     else:
@@ -344,16 +356,20 @@ def _item(holder: Any, key: Any) -> Any:
 def _number(value: Any) -> Any:
     if type(value) in _NUMBERS:
         return value
+    if type(value).__module__ == "numpy" and isinstance(value, Number):
+        # One of numpy's own kinds of number.
+        return value.item()  # type: ignore[attr-defined]
     raise NotSeenError(type(value).__name__)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, _PLAIN):
+    if type(value) in _PLAIN:
         return value
     raise NotSeenError(type(value).__name__)
 
 
 def _whole(value: Any) -> int:
-    if type(value) in {bool, int}:
-        return int(value)
-    raise NotSeenError(type(value).__name__)
+    number = _number(value)
+    if type(number) is float:
+        raise NotSeenError("float")
+    return int(number)
