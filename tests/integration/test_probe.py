@@ -88,6 +88,17 @@ def test_twenty_real_steps_are_taken_and_timed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
 
 
+def test_what_python_code_writes_elsewhere_is_thrown_away_too(tmp_path: Path) -> None:
+    victim = tmp_path / "results.csv"
+    victim.write_text("mine")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    writing = TRAIN.replace('Path("written.txt")', f"Path({str(victim)!r})")
+    writing += f"\nassert Path({str(victim)!r}).read_text() == 'by the script'\n"
+    assert probe(write(folder, writing.replace("3200", "128"))).steps == 8
+    assert victim.read_text() == "mine"
+
+
 def test_workers_run_as_the_script_asks_and_are_ended_with_it(tmp_path: Path) -> None:
     before = {process.pid for process in psutil.process_iter()}
     assert probe(write(tmp_path, TRAIN), "2").steps == 20

@@ -13,6 +13,7 @@ import pickle
 import signal
 import statistics
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ _WARM_UP = 5
 _LEAST_STEPS = 3
 # Services that keep a record of a run must not be told of this one.
 _ENVIRONMENT = {"WANDB_MODE": "disabled", "NEPTUNE_MODE": "debug", "MPLBACKEND": "Agg"}
+
+# Where what is fetched or compiled is kept for the next time, in the home folder.
+_CACHES = (".cache", ".nv", ".triton")
 
 # A script may replace it.
 _exit = os._exit
@@ -295,10 +299,14 @@ def _prepare_surroundings(request: ProbeRequest) -> None:
     os.chdir(folder)
     os.environ.update(_ENVIRONMENT)
     install_colab([])
+    writable = Path(request.writable)
+    temporary = writable / "tmp"
+    temporary.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     rules = [(remote, Path(local)) for remote, local in request.rules]
     # Weights that it fetches and kernels that it compiles are kept, as they are by any run.
-    free = [Path("/tmp"), Path.home() / ".cache", Path.home() / ".nv", Path.home() / ".triton"]  # noqa: S108
-    PathMap([*rules, *default_rules(folder)], writable=Path(request.writable), free=free).install()
+    free = [Path.home() / name for name in _CACHES]
+    PathMap([*rules, *default_rules(folder)], writable=writable, free=free).install()
 
 
 def _finish(request: ProbeRequest, answer: ProbeAnswer) -> NoReturn:
