@@ -125,9 +125,18 @@ def test_looking_at_variables_keeps_none_of_them(server: TraceServer) -> None:
     assert 4 * MIB < held_bytes < 5 * MIB
 
 
+def test_accelerates_look_ahead_and_its_own_loader_change_nothing(server: TraceServer) -> None:
+    trace = traced(server, "short_accelerate.py")
+    assert trace.schedule.steps_per_epoch == 2
+    assert trace.schedule.batches_per_step == 1
+    assert trace.loading is not None
+    assert trace.loading.workers == 3
+
+
 @pytest.mark.parametrize(
     ("name", "steps_per_epoch", "reason"),
     [
+        ("short_accelerate.py", 2, "what short_accelerate.py:13 goes over has changed meanwhile"),
         ("while_loop.py", 20, "while_loop.py:13 goes round for as long as something holds"),
         ("computed.py", 20, "how often computed.py:16 goes round cannot be told"),
     ],

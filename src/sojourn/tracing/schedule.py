@@ -263,6 +263,9 @@ class ScheduleWatch:
         if now > before:
             return float(now - before)
         repeats = self._loops_within(asked)
+        if not repeats and now > 1:
+            # accelerate asks for one batch ahead, and there was none left to ask for.
+            return float(now - 1)
         if not repeats or any(loop.count is None for loop in repeats):
             return None
         steps = math.prod(loop.count.number for loop in repeats if loop.count)
@@ -282,18 +285,22 @@ class ScheduleWatch:
     def _with_evaluation(
         self, schedule: Schedule, draft: _Draft, trainer: TrainerSchedule | None
     ) -> Schedule:
+        """Add the batches of evaluation, where each loader that was asked says how many it has."""
         each, final = 0.0, 0
+        if trainer and trainer.evaluation_batches is not None:
+            passes = _passes(trainer, draft)
+            if passes is None:
+                return schedule
+            each = trainer.evaluation_batches * passes
         for seen in self._evaluations:
+            is_counted = seen.is_of_trainer and trainer and trainer.evaluation_batches is not None
+            if is_counted:
+                continue
             per_epoch = _times_per_epoch(seen, draft, trainer)
-            length = seen.length
-            if seen.is_of_trainer and trainer and trainer.evaluation_batches is not None:
-                length, per_epoch = None, None
-            if length is None and not seen.is_of_trainer:
-                return replace(schedule, evaluation_batches=None, final_batches=None)
-            each += (length or 0) * (per_epoch or 0.0)
-            final += (length or 0) if per_epoch is None else 0
-        if trainer and trainer.evaluation_batches:
-            each += trainer.evaluation_batches * (_passes(trainer, draft) or 0.0)
+            if seen.length is None or (per_epoch is None and seen.is_of_trainer):
+                return schedule
+            each += seen.length * (per_epoch or 0.0)
+            final += seen.length if per_epoch is None else 0
         return replace(schedule, evaluation_batches=math.ceil(each), final_batches=final)
 
 
@@ -356,8 +363,11 @@ def _multiply(draft: _Draft, loops: Sequence[RunningLoop]) -> _Draft:
     times = math.prod(loop.count.number for loop in loops if loop.count)
     if times == 0:
         # It was reached, so one of them is not what it was when it began.
+        changed = next(loop for loop in loops if loop.count and not loop.count.number)
         draft.epochs = draft.total_steps = None
-        draft.reason = _joined(draft.reason, f"how often {loops[-1].label} goes round; {_ASK}")
+        draft.reason = _joined(
+            draft.reason, f"what {changed.label} goes over has changed meanwhile; {_ASK}"
+        )
         return draft
     _note_early_end(draft, loops)
     if draft.total_steps is not None and times > 1:
