@@ -53,6 +53,8 @@ _PLAIN = (*_NUMBERS, str, bytes, type(None))
 # Whose own objects have a length and a shape that may be asked.
 _LIBRARIES = {"numpy", "pandas", "torch", "torchvision", "datasets"}
 _SIZED = (range, list, tuple, dict, set, frozenset, str, bytes)
+# What asking may come to: a division by zero, a key that is not there, a tensor without a length.
+_NOT_TOLD = (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError)
 
 
 class NotSeenError(Exception):
@@ -103,7 +105,7 @@ def count_rounds(iterable: ast.expr, names: Names) -> Count:
     """
     try:
         return _rounds(iterable, names, 0)
-    except (ArithmeticError, ValueError, TypeError, KeyError, IndexError) as error:
+    except _NOT_TOLD as error:
         raise NotSeenError(str(error)) from error
 
 
@@ -115,7 +117,7 @@ def find_value(expression: ast.expr, names: Names) -> Any:
     """
     try:
         return _value(expression, names, 0)
-    except (ArithmeticError, ValueError, TypeError, KeyError, IndexError) as error:
+    except _NOT_TOLD as error:
         raise NotSeenError(str(error)) from error
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import functools
 import math
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sojourn.script.imports import after_import
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +53,18 @@ class Trainers:
             }
         )
 
+    def _read(self, read: Callable[..., TrainerSchedule], *said_by: Any) -> None:
+        # Versions that name these things otherwise train all the same.
+        with suppress(AttributeError, TypeError, ValueError):
+            self.schedule = read(*said_by)
+
     def _watch_transformers(self, module: Any) -> None:
         flow = module.DefaultFlowCallback
         on_step_end, on_train_end = flow.on_step_end, flow.on_train_end
 
         @functools.wraps(on_step_end)
         def step_ended(callback: Any, args: Any, state: Any, control: Any, **rest: Any) -> Any:
-            self.schedule = _of_transformers(args, state)
+            self._read(_of_transformers, args, state)
             return on_step_end(callback, args, state, control, **rest)
 
         @functools.wraps(on_train_end)
@@ -72,14 +81,14 @@ class Trainers:
         @functools.wraps(advance)
         def advancing(epoch: Any, *args: Any, **kwargs: Any) -> Any:
             self.is_over = False
-            self.schedule = _of_lightning(epoch.trainer)
+            self._read(_of_lightning, epoch.trainer)
             return advance(epoch, *args, **kwargs)
 
         @functools.wraps(on_advance_end)
         def advanced(epoch: Any, *args: Any, **kwargs: Any) -> Any:
             # It validates in there, and knows how much only once it has looked at the loaders.
             result = on_advance_end(epoch, *args, **kwargs)
-            self.schedule = _of_lightning(epoch.trainer)
+            self._read(_of_lightning, epoch.trainer)
             self.is_over = True
             return result
 
