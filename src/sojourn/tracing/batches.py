@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
     from sojourn.tracing.stack import RunningLoop, Stack
 
-# Seconds, and batches, that are spent on fetching more than training itself did.
+# Seconds of its own, and on the clock where others use the machine too, and batches, that are spent
+# on fetching more than training itself did.
 _MOST_S = 1.0
+_MOST_WALL_S = 3.0
 _MOST_BATCHES = 100
+# Batches that took longer while they were traced, in seconds, are not fetched again.
+_SLOWEST_S = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +129,7 @@ class Batches:
         The trace must be over: from here on loaders are torch's own again. What cannot be fetched
         this way, as it needs the device, keeps what was seen.
         """
-        if seen.seconds_per_batch > _MOST_S:
+        if seen.seconds_per_batch > _SLOWEST_S:
             return seen
         iterator_class: Any = dataloader._BaseDataLoaderIter  # noqa: SLF001
         iterator_class.__next__ = self._next_batch
@@ -134,9 +138,9 @@ class Batches:
         module_hooks._global_forward_hooks.clear()  # noqa: SLF001
         # As in a worker, which torch gives one thread.
         torch.set_num_threads(1)
-        budget_s = _MOST_S / len(self._of_step)
+        share = 1 / len(self._of_step)
         try:
-            fetched = [self._fetch(*one, budget_s=budget_s) for one in self._of_step.values()]
+            fetched = [self._fetch(*one, share=share) for one in self._of_step.values()]
         except Exception:  # noqa: BLE001 - the user's data set may raise anything out of turn
             return seen
         if not all(fetched):
@@ -147,12 +151,12 @@ class Batches:
             workers=seen.workers,
         )
 
-    def _fetch(self, iterator: Any, feed: Feed, *, budget_s: float) -> list[Cost]:
+    def _fetch(self, iterator: Any, feed: Feed, *, share: float) -> list[Cost]:
         """Fetch batches for a while; returns what each took."""
         costs: list[Cost] = []
-        # The first is not counted: caches fill that the script's own work has emptied.
-        is_warm, is_fresh, spent_s = False, False, 0.0
-        while spent_s < budget_s and len(costs) < _MOST_BATCHES:
+        own_s = wall_s = 0.0
+        is_fresh = False
+        while own_s < _MOST_S * share and wall_s < _MOST_WALL_S * share:
             try:
                 _, cost = self._clock.time(self._next_batch, iterator)
             except StopIteration:
@@ -161,11 +165,13 @@ class Batches:
                 iterator, is_fresh = iter(feed.loader), True
                 continue
             is_fresh = False
-            if is_warm:
-                costs.append(cost)
-                spent_s += cost.wall_s
-            is_warm = True
-        return costs
+            costs.append(cost)
+            own_s += cost.alone_s
+            wall_s += cost.wall_s
+            if len(costs) > _MOST_BATCHES:
+                break
+        # In the first, caches fill that the script's own work has emptied.
+        return costs[1:] or costs
 
     def _note(self, iterator: Any, cost: Cost) -> None:
         loader = self._loaders.get(iterator, iterator)

@@ -29,6 +29,12 @@ class Cost:
     cpu_s: float
     queued_s: float | None
 
+    @property
+    def alone_s(self) -> float:
+        """What it would have taken alone on the machine."""
+        # It may have queued just before or after the call.
+        return max(self.cpu_s, self.wall_s - (self.queued_s or 0.0))
+
 
 class Clock:
     """Times calls in the main thread of the process that makes it, while it still has one."""
@@ -69,15 +75,10 @@ def typical_s(costs: Sequence[Cost]) -> float:
 
     It has run on several processors if more time passed on them than on the clock.
     """
-    alone_s = [_alone_s(cost) for cost in costs]
+    alone_s = [cost.alone_s for cost in costs]
     if any(cost.queued_s is None for cost in costs):
         # Others lengthen some calls, a disk lengthens all.
         alone_s = [min(cost.wall_s for cost in costs)]
     if sum(cost.wall_s for cost in costs) < _LEAST_S:
         return statistics.median(alone_s)
     return max(statistics.fmean(cost.cpu_s for cost in costs), statistics.fmean(alone_s))
-
-
-def _alone_s(cost: Cost) -> float:
-    # It may have queued just before or after the call.
-    return max(cost.cpu_s, cost.wall_s - (cost.queued_s or 0.0))
