@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sojourn.api import login, plan, pull, push, run, share
+    from sojourn.api import login, plan, probe, pull, push, run, share
     from sojourn.api import open_dataset as open  # noqa: A004
     from sojourn.dataset.dataset import Dataset
     from sojourn.errors import SojournError
@@ -22,6 +22,7 @@ _HOME = {
     "login": ("sojourn.api", "login"),
     "open": ("sojourn.api", "open_dataset"),
     "plan": ("sojourn.api", "plan"),
+    "probe": ("sojourn.api", "probe"),
     "pull": ("sojourn.api", "pull"),
     "push": ("sojourn.api", "push"),
     "run": ("sojourn.api", "run"),
@@ -36,6 +37,7 @@ __all__ = [
     "login",
     "open",
     "plan",
+    "probe",
     "pull",
     "push",
     "run",

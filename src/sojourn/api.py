@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.push import MakeEngine, PushReport
     from sojourn.dataset.source import Source
     from sojourn.dataset.verifying import VerifyReport
+    from sojourn.forecast.correction import ProbeReport
     from sojourn.planning.plan import Plan
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
@@ -114,6 +115,84 @@ def plan(
             trace_for=tracer.trace_for,
             retrace=tracer.retrace,
         )
+
+
+def probe(
+    target: str | Path,
+    *arguments: str,
+    paths: Mapping[str, str | Path] | None = None,
+    timeout_s: float = 600.0,
+    any_torch: bool = False,
+    echo: bool = False,
+    progress: Progress | None = None,
+) -> ProbeReport:
+    """Take twenty real optimizer steps of an unmodified script on this machine's GPU.
+
+    What they take is set beside the forecast for the same job on the same accelerator, and the
+    difference is kept for later plans. The script really runs, with the network, in a scratch copy
+    of its folder, and is ended after its steps.
+
+    Args:
+        target: A .py or .ipynb file.
+        *arguments: What the script gets in `sys.argv[1:]`.
+        paths: What the script opens under a key is found under its value on this machine.
+        timeout_s: Seconds that the steps may take, the script's start included.
+        any_torch: Forecast with a version of torch that tracing is not tested with.
+        echo: Show what the script prints, through `progress`.
+        progress: Where to report to.
+
+    Raises:
+        UsageError: the target or an argument cannot be meant.
+        MissingPackageError: torch is not installed.
+        TraceError: there is no GPU, or the script failed or took no step.
+    """
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from sojourn.catalog import default_overlay_path, load_catalog
+    from sojourn.progress import NoProgress
+    from sojourn.redact import secret_values
+    from sojourn.runs.corrections import default_corrections_path
+    from sojourn.runs.probing import probe_job
+    from sojourn.script.paths import parse_path_rule
+    from sojourn.script.source import read_source
+    from sojourn.tracing.probe import STEPS, probe_script
+    from sojourn.tracing.script import check_traceable, trace_script
+    from sojourn.tracing.words import Words
+
+    script = Path(target)
+    rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
+    catalog = load_catalog(default_overlay_path())
+    source = read_source(script)
+    check_traceable(script, any_torch=any_torch)
+    words = Words(secrets=secret_values(os.environ))
+    reporter = progress or NoProgress()
+    return probe_job(
+        target=str(target),
+        code=source.code,
+        arguments=arguments,
+        steps=STEPS,
+        measure=lambda: probe_script(
+            script,
+            arguments=arguments,
+            rules=rules,
+            timeout_s=timeout_s,
+            echo=echo,
+            words=words,
+            progress=reporter,
+        ),
+        trace_for=lambda capability: trace_script(
+            script,
+            arguments=arguments,
+            rules=rules,
+            compute_capability=capability,
+            timeout_s=timeout_s,
+            progress=reporter,
+        ),
+        catalog=catalog,
+        corrections=default_corrections_path(),
+        today=datetime.now(UTC).date(),
+    )
 
 
 def run(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sojourn.catalog import (
+    find_accelerator_of_device,
     get_accelerator,
     get_runtime_type,
     get_subscription,
@@ -86,3 +87,28 @@ def test_no_subscription_means_all_that_is_lent() -> None:
 def test_runtime_types_of_an_unknown_subscription_are_refused() -> None:
     with pytest.raises(UsageError):
         runtime_types_of(CATALOG, "premium")
+
+
+@pytest.mark.parametrize(
+    ("device", "memory_bytes", "expected"),
+    [
+        ("Tesla T4", 15_637_413_888, "t4"),
+        ("NVIDIA L4", 23_795_335_168, "l4"),
+        ("NVIDIA A100-SXM4-40GB", 42_474_668_032, "a100-40gb"),
+        ("NVIDIA A100-SXM4-80GB", 85_093_908_480, "a100-80gb"),
+        ("NVIDIA H100 80GB HBM3", 85_520_809_984, "h100"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 101_000_000_000, "g4"),
+        ("Tesla V100-SXM2-16GB", 16_944_988_160, "v100"),
+        ("Tesla P100-PCIE-16GB", 17_071_734_784, "p100"),
+        # Of the same family, and another card.
+        ("Tesla V100-SXM2-32GB", 34_089_730_048, None),
+        ("NVIDIA L40S", 47_810_936_832, None),
+        ("NVIDIA GeForce RTX 3060", 12_622_168_064, None),
+        ("", 15_637_413_888, None),
+    ],
+)
+def test_a_card_is_known_by_what_torch_calls_it(
+    device: str, memory_bytes: int, expected: str | None
+) -> None:
+    found = find_accelerator_of_device(CATALOG, device, memory_bytes)
+    assert (found and found.id) == expected

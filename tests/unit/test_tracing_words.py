@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sojourn.forecast.schedule import Schedule
+from sojourn.forecast.trace import Trace
 from sojourn.tracing.words import Words, cut_output, last_lines, printed
 
 if TYPE_CHECKING:
@@ -71,3 +73,27 @@ def test_no_last_word_is_lost_while_the_beginning_is_dropped(tmp_path: Path) -> 
         while writer.poll() is None:
             cut_output(path)
         assert printed(path, WORDS).endswith("end")
+
+
+def test_a_schedules_reason_is_a_plain_line() -> None:
+    # It names files, which a script names as it likes.
+    schedule = Schedule(reason="a\x1b[31mb\nc canary-in-the-mine" + "d" * 1000)
+    trace = Trace(
+        target="train.py",
+        torch="2.13.0",
+        steps=2,
+        seconds=1.0,
+        host_memory_bytes=0,
+        batch_size=None,
+        samples_per_epoch=None,
+        is_batch_size_known_to_loader=False,
+        compute_capability="8.0",
+        asked_capability=False,
+        assumptions=(),
+        events=(),
+        schedule=schedule,
+    )
+    reason = WORDS.trace(trace).schedule.reason
+    assert not {"\x1b", "\n"} & set(reason)
+    assert "canary" not in reason
+    assert len(reason) < 400

@@ -7,6 +7,7 @@ subscriptions.toml  what a person pays, and what that brings
 
 from sojourn.catalog.load import default_overlay_path, load_catalog
 from sojourn.catalog.lookup import (
+    find_accelerator_of_device,
     get_accelerator,
     get_runtime_type,
     get_subscription,
@@ -21,6 +22,7 @@ __all__ = [
     "Source",
     "Subscription",
     "default_overlay_path",
+    "find_accelerator_of_device",
     "get_accelerator",
     "get_runtime_type",
     "get_subscription",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sojourn.catalog.rows import meant, near_names
@@ -9,6 +10,9 @@ from sojourn.errors import CatalogError, UsageError
 
 if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Subscription
+
+# By what share the memory of two cards of one kind differs: drivers keep more or less of it.
+_SAME_MEMORY = 0.1
 
 
 def get_runtime_type(catalog: Catalog, runtime_type_id: str) -> RuntimeType:
@@ -48,6 +52,36 @@ def get_accelerator(catalog: Catalog, accelerator_id: str) -> Accelerator:
             remedy=meant(accelerator_id, catalog.accelerators),
         )
     return found
+
+
+def find_accelerator_of_device(
+    catalog: Catalog, device: str, memory_bytes: int
+) -> Accelerator | None:
+    """Return the accelerator that torch calls `device` ("NVIDIA A100-SXM4-40GB"), if it is known.
+
+    All words of its catalog name must be in that, and its memory must be about the same: cards of
+    one name come with more or less of it.
+    """
+    said = set(_words(device))
+    fitting = [
+        row
+        for row in catalog.accelerators.values()
+        if row.is_cuda
+        and row.memory_bytes is not None
+        and abs(row.memory_bytes - memory_bytes) <= _SAME_MEMORY * memory_bytes
+        and any(words and set(words) <= said for words in _names(row))
+    ]
+    return min(fitting, key=lambda row: abs((row.memory_bytes or 0) - memory_bytes), default=None)
+
+
+def _names(accelerator: Accelerator) -> list[list[str]]:
+    """Return the words of a card's names: `G4 (RTX PRO 6000)` has two of them."""
+    without_size = re.sub(r"\b\d+ GB\b", "", accelerator.name)
+    return [_words(name) for name in re.split(r"[()]", without_size)]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 def get_subscription(catalog: Catalog, subscription_id: str) -> Subscription:

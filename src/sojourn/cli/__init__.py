@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VERBS = {
     "runtimes": "what can be rented: memory, rate, limits, who gets it",
     "plan": "will it fit, and what does it cost, before anything is rented",
+    "probe": "measure a few real steps on the rented machine, beside the forecast",
     "push": "send a folder to a store; only what changed",
     "pull": "get it back, byte for byte",
     "share": "let somebody read a data set",

@@ -45,10 +45,12 @@ from sojourn.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sojourn.forecast.schedule import Schedule
     from sojourn.tracing.evaluation import Evaluation
     from sojourn.tracing.hooks import Loaders, Steps
     from sojourn.tracing.missing import Missing
     from sojourn.tracing.recorder import Recorder
+    from sojourn.tracing.schedule import ScheduleWatch
     from sojourn.tracing.unwritten import Unwritten
 
 
@@ -58,7 +60,7 @@ _LAST_WORDS_BYTES = 64 * 1024
 # What a trace imports, and what torch's FakeTensorMode does when it is made.
 _IMPORTED_ONCE = (
     *("changes", "cuda_api", "device", "dispatch", "evaluation", "hooks", "host_use", "kernels"),
-    *("recorder", "unwritten"),
+    *("recorder", "schedule", "unwritten"),
 )
 
 
@@ -128,11 +130,13 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.host_use import HostWatch
     from sojourn.tracing.kernels import Kernels
     from sojourn.tracing.recorder import Recorder
+    from sojourn.tracing.schedule import ScheduleWatch
     from sojourn.tracing.unwritten import Unwritten
 
     started = time.monotonic()
     source = read_source(Path(request.script))
-    recorder = Recorder(_labeller(source, Path(request.folder)))
+    label = _labeller(source, Path(request.folder))
+    recorder = Recorder(label)
     install_fake_cuda(torch)
     kernels = Kernels(recorder, request.compute_capability).install()
     unwritten = Unwritten()
@@ -142,6 +146,9 @@ def _trace(request: Request) -> Trace:
     steps = Steps(wanted=request.steps)
     loaders = Loaders(override=request.batch_size, keeps_epoch_of=request.changes.keeps_epoch_of)
     changed = Changed(request.changes, recorder, request.steps)
+    texts = {source.filename: source.code}
+    watch = ScheduleWatch(label, texts, lambda: evaluation.is_training_over)
+    watch.install()
     evaluation = Evaluation(
         recorder,
         steps,
@@ -158,19 +165,54 @@ def _trace(request: Request) -> Trace:
 
     def result() -> Trace:
         evaluation.settle()
-        if evaluation.is_missed(source.code):
-            recorder.assume("no evaluation pass was reached: its memory is not in the plan")
+        schedule = _schedule(watch, evaluation, source, recorder, is_at_end=not steps.is_stopped)
         trace = _result(request, steps, loaders, recorder, time.monotonic() - started)
         # Where the script runs for real, its parameters are built on the host with their values.
         host_memory_bytes = trace.host_memory_bytes + unwritten.peak_bytes
-        trace = replace(trace, host_memory_bytes=host_memory_bytes, host=host.use())
+        trace = replace(
+            trace,
+            host_memory_bytes=host_memory_bytes,
+            host=host.use(),
+            schedule=schedule,
+            loading=watch.batches.loading(host.workers_of),
+        )
         return changed.noted_in(trace)
 
     # A script that catches everything goes on past the end; it is ended on the spot then.
     steps.when_ignored = lambda: _finish(request, Answer(trace=dump_trace(result())))
     with mode:
         _run(source, request, recorder, steps, evaluation, loaders=loaders, missing=missing)
-    return result()
+    return _with_more_batches(request, result(), watch)
+
+
+def _with_more_batches(request: Request, trace: Trace, watch: ScheduleWatch) -> Trace:
+    """Measure what a batch costs, now that the trace is there."""
+    if trace.loading is None or not request.fetches_more:
+        return trace
+    # Whatever happens from here on, there is an answer.
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    Answer(trace=dump_trace(trace)).write(Path(request.answer))
+    return replace(trace, loading=watch.batches.fetch_more(trace.loading))
+
+
+def _schedule(
+    watch: ScheduleWatch,
+    evaluation: Evaluation,
+    source: ScriptSource,
+    recorder: Recorder,
+    *,
+    is_at_end: bool,
+) -> Schedule:
+    is_missed = evaluation.is_missed(source.code)
+    if is_missed:
+        recorder.assume("no evaluation pass was reached: its memory is not in the plan")
+    schedule, notes = watch.schedule(
+        has_missed_evaluation=is_missed or not evaluation.is_training_over,
+        is_at_end=is_at_end,
+    )
+    for note in notes:
+        recorder.assume(note)
+    return schedule
 
 
 def _install_stand_ins(recorder: Recorder, unwritten: Unwritten) -> Missing:

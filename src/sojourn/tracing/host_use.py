@@ -48,6 +48,7 @@ class HostWatch:
         self._made: weakref.WeakKeyDictionary[Any, _Seen] = weakref.WeakKeyDictionary()
         self._feeding: weakref.WeakKeyDictionary[Any, _Seen] = weakref.WeakKeyDictionary()
         self._all: list[_Seen] = []
+        self._workers: dict[int, int] = {}
 
     def install(self) -> None:
         """Watch for the rest of the process."""
@@ -67,6 +68,8 @@ class HostWatch:
                 is_persistent=bool(given.get("persistent_workers")),
                 is_pinned=bool(given.get("pin_memory")),
             )
+            key = id(loader.dataset)
+            self._workers[key] = max(self._workers.get(key, 0), self._made[loader].workers)
 
         @functools.wraps(iterate)
         def iterating(loader: Any) -> Any:
@@ -108,6 +111,14 @@ class HostWatch:
                 for seen in self._all
             ),
         )
+
+    def workers_of(self, loader: Any) -> int:
+        """Return how many workers the script wants for a loader.
+
+        Libraries make another loader of the script's over the same data, by what its attributes
+        say; and they say none, as tracing has none.
+        """
+        return self._workers.get(id(getattr(loader, "dataset", None)), 0)
 
     def _note_start(self, seen: _Seen) -> None:
         if seen not in self._all:

@@ -31,7 +31,8 @@ class Request:
     writes elsewhere; `rules` are (REMOTE, LOCAL) pairs, the first that matches counts. `batch_size`
     of None leaves the script's own; `changes` are those around the script, and their batch size
     stands in `batch_size` too. `answer` is the file to write the answer to, `output` the one for
-    what the script prints. With a `step`, the script is imported and that is called.
+    what the script prints. With a `step`, the script is imported and that is called. `fetches_more`
+    measures what batches cost on a few that are fetched once the trace is there.
     """
 
     target: str
@@ -48,6 +49,7 @@ class Request:
     compute_capability: str
     changes: Changes = NO_CHANGES
     step: StepFunction | None = None
+    fetches_more: bool = False
 
 
 def write_requests(path: Path, requests: Sequence[Request], *, workers: int) -> None:

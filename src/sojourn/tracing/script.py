@@ -43,6 +43,7 @@ def trace_script(
     timeout_s: float,
     step: StepFunction | None = None,
     echo: bool = False,
+    fetches_more: bool = False,
     progress: Progress,
 ) -> Trace:
     """Trace a script on a device that isn't there.
@@ -58,6 +59,7 @@ def trace_script(
         timeout_s: Seconds after which the child is ended.
         step: What to call in it, instead of running it as a script.
         echo: Pass on what the script printed.
+        fetches_more: Fetch some batches more, for up to a second, to measure what they cost.
         progress: Where notes, and what is passed on, go.
 
     Raises:
@@ -75,6 +77,7 @@ def trace_script(
         timeout_s=timeout_s,
         step=step,
         echo=echo,
+        fetches_more=fetches_more,
         progress=progress,
     )
     if isinstance(traced, TraceError):
@@ -95,6 +98,7 @@ def trace_variants(
     on_answer: Callable[[], None] = lambda: None,
     server: TraceServer | None = None,
     words: Words = NO_SECRETS,
+    fetches_more: bool = False,
     progress: Progress,
 ) -> list[Trace | TraceError]:
     """Trace a script several times, each time with other changes around it.
@@ -112,6 +116,7 @@ def trace_variants(
         on_answer: Called for each one that is done.
         words: How what the script says is made harmless.
         server: Where to trace; one for this call only if None.
+        fetches_more: See `arguments`.
         progress: See `arguments`.
 
     Returns:
@@ -130,7 +135,7 @@ def trace_variants(
             own = scratch / str(number)
             folder, notes = make_scratch_copy(script.parent, own / "folder")
             request = _request(script, folder, own, variant, arguments, rules)
-            requests.append(replace(request, step=step))
+            requests.append(replace(request, step=step, fetches_more=fetches_more))
             for note in words.notes(notes) if number == 0 else ():
                 progress.note(note)
         rounds = -(-len(requests) // workers)

@@ -58,6 +58,7 @@ class Tracer:
     words: Words = NO_SECRETS
     _made: dict[Variant, Trace | TraceError] = field(default_factory=dict)
     _scales: dict[str, BatchScale | None] = field(default_factory=dict)
+    _traced: dict[str, Traced] = field(default_factory=dict)
     _varied: set[Variant] = field(default_factory=set)
 
     def trace_for(self, compute_capability: str) -> Traced:
@@ -71,7 +72,11 @@ class Tracer:
         trace = self._get(told, self.batch_size)
         if told not in self._scales:
             self._scales[told] = self._scale(trace, told)
-        return Traced(trace=trace, scale=self._scales[told])
+        if told not in self._traced:
+            # Only the first trace has the machine to itself, and measures well what batches cost.
+            trace = replace(trace, loading=self._first().loading)
+            self._traced[told] = Traced(trace=trace, scale=self._scales[told])
+        return self._traced[told]
 
     def retrace(self, variants: Sequence[Variant]) -> tuple[Trace | None, ...]:
         """Trace the script with changes around it.
@@ -176,6 +181,7 @@ class Tracer:
                 echo=self.echo and is_first,
                 server=self.server,
                 words=self.words,
+                fetches_more=is_first,
                 on_answer=lambda: task.advance(1),
                 progress=self.progress if is_first else NoProgress(),
             )

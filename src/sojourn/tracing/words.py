@@ -66,8 +66,13 @@ class Words:
         return tuple(dict.fromkeys([*notes, *more]))
 
     def trace(self, trace: Trace) -> Trace:
-        """Return the trace with harmless assumptions."""
-        return replace(trace, assumptions=self.notes(trace.assumptions))
+        """Return the trace with harmless assumptions and reasons."""
+        reason = self._line(" ".join(trace.schedule.reason.split()))
+        return replace(
+            trace,
+            assumptions=self.notes(trace.assumptions),
+            schedule=replace(trace.schedule, reason=reason),
+        )
 
     def _line(self, text: str) -> str:
         return shortened(self._plain(shortened(text, _LOOKED_AT)), _LONGEST_LINE)
