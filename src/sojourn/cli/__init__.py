@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "runtimes": "what can be rented: memory, rate, limits, who gets it",
-    "plan": "will it fit, and what does it cost, before anything is rented",
+    "plan": "will it fit, how long does it take, what does it cost; before all renting",
     "push": "send a folder to a store; only what changed",
     "pull": "get it back, byte for byte",
     "ls": "what a data set holds",
@@ -25,6 +25,7 @@ VERBS = {
     "run": "run a job",
     "runs": "runs so far",
     "logs": "a run's output",
+    "wallet": "what there is to spend: balance, rates, quotas, what runs used",
     "doctor": "what is installed, reachable and permitted",
 }
 

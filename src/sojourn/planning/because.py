@@ -1,4 +1,4 @@
-"""Why a runtime type is recommended, in one sentence, with what it costs beside what others would."""
+"""Why a runtime type is recommended, in one sentence: its cost beside what others would take."""
 
 from __future__ import annotations
 

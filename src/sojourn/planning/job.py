@@ -92,6 +92,9 @@ class JobForecast:
     notes: tuple[str, ...] = ()
 
 
+NO_FORECAST = JobForecast()
+
+
 def forecast_job(
     trace: Trace,
     time: StepTime,
@@ -308,9 +311,7 @@ def _units(run_s: Range | None, lease: Lease, reasons: dict[str, str]) -> Range 
     )
 
 
-def _usd(
-    units: Range | None, lease: Lease, terms: Terms, reasons: dict[str, str]
-) -> Range | None:
+def _usd(units: Range | None, lease: Lease, terms: Terms, reasons: dict[str, str]) -> Range | None:
     if units is None:
         reasons["usd"] = reasons["compute_units"]
         return None
@@ -373,9 +374,7 @@ def _feed_words(trace: Trace, feed: Feed | None, lease: Lease) -> str:
 
 
 def _times(value: Range, factor: float) -> Range:
-    return Range(
-        low=value.low * factor, expected=value.expected * factor, high=value.high * factor
-    )
+    return Range(low=value.low * factor, expected=value.expected * factor, high=value.high * factor)
 
 
 def _plus(first: Range, second: Range) -> Range:

@@ -11,7 +11,7 @@ from sojourn.forecast.memory import Verdict
 from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Role
 from sojourn.planning.cost import rate_for
-from sojourn.planning.job import JobForecast, Lease, forecast_job
+from sojourn.planning.job import NO_FORECAST, JobForecast, Lease, forecast_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class Option:
     max_batch_size: int | None
     ways_to_fit: tuple[WayToFit, ...] = ()
     curve: MemoryCurve | None = None
-    job: JobForecast = JobForecast()
+    job: JobForecast = NO_FORECAST
     session_limit_s: float | None = None
     stale: tuple[str, ...] = ()
 

@@ -127,9 +127,7 @@ def make_plan(
         trace=trace,
         options=ordered,
         recommended=recommended,
-        because=because(
-            trace, ordered, terms, basis, recommended=recommended, changed=changed
-        ),
+        because=because(trace, ordered, terms, basis, recommended=recommended, changed=changed),
         kept=next((study.kept for study in studies.values()), ()),
         growth_bytes=max((study.growth_bytes for study in studies.values()), default=0),
         changed=changed,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.forecast.memory import Verdict
 from sojourn.planning.cost import units_of
-from sojourn.planning.job import JobForecast
+from sojourn.planning.job import NO_FORECAST
 from sojourn.planning.option import RANK
 from sojourn.planning.terms import Preference
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sojourn.planning.fit import WayToFit
+    from sojourn.planning.job import JobForecast
     from sojourn.planning.option import Option
     from sojourn.planning.terms import Terms
 
@@ -48,7 +49,7 @@ class Candidate:
         """What the whole job takes."""
         if self.way is None:
             return self.option.job
-        return self.way.job or JobForecast()
+        return self.way.job or NO_FORECAST
 
     @property
     def overall(self) -> Verdict:

@@ -165,9 +165,7 @@ def _variant(case: Case, way: Way) -> Variant:
     return Variant(compute_capability=case.capability, changes=way.changes)
 
 
-def _judged(
-    case: Case, way: Way, trace: Trace | None, forecast_step: ForecastStep
-) -> Tried | None:
+def _judged(case: Case, way: Way, trace: Trace | None, forecast_step: ForecastStep) -> Tried | None:
     """Return what came of a way; None if it could not be traced, or is no help."""
     forecast = None if trace is None else forecast_on(trace, case.accelerator)
     if trace is None or forecast is None:
