@@ -104,6 +104,7 @@ def test_the_document_says_where_the_memory_goes_and_what_would_make_it_fit() ->
             "verdict": "fits",
             "peak_reserved_bytes": {"low": 10**9, "expected": 2 * 10**9, "high": 3 * 10**9},
             "step_seconds": None,
+            "reasons": {"step_seconds": "how long a step takes was not forecast"},
         }
     ]
     assert document["trace"]["kept"] == [

@@ -52,6 +52,7 @@ def because(
     return (
         f"{name} is the {word} that the job is sure to fit ({takes(taken, basis)})"
         f"{_constraints(taken, terms)}{_too_small(options, recommended)}"
+        f"{_faster(options, taken, terms, basis)}"
         f"{_with_change(changed, taken, basis)}."
     )
 
@@ -68,10 +69,18 @@ def takes(taken: Candidate, basis: Basis) -> str:
     if basis is Basis.RATE or seconds is None:
         return price_words(taken.option.runtime_type, taken.job.rate_units_per_hour)
     per, units = _PER[basis], taken.units_on(basis)
-    paid = "units unknown" if units is None else f"{format_units(units)} units"
+    if units is None:
+        paid = "units unknown"
+    else:
+        paid = f"{format_units(units)} units" if units else "no units"
     if basis is Basis.RUN and units and taken.job.compute_units is not None:
         paid += f" ({_span(taken.job.compute_units)})"
-    return f"{paid}, {format_brief_duration(seconds)}{per}"
+    return f"{paid}, {format_brief_duration(seconds)}{per}{_of_quota(taken, basis)}"
+
+
+def _of_quota(taken: Candidate, basis: Basis) -> str:
+    quota_s = taken.option.runtime_type.weekly_quota_s
+    return "" if quota_s is None or basis is not Basis.RUN else f" of {quota_s / 3600:g} h a week"
 
 
 def _span(value: Range) -> str:
@@ -89,12 +98,16 @@ def price_words(runtime_type: RuntimeType, rate: float | None) -> str:
 
 
 def _why_none(options: Sequence[Option], terms: Terms) -> str:
-    possible = [option for option in options if option.is_possible]
-    if possible:
-        return _why_barred(possible[0], terms)
+    barred = [option for option in options if option.is_possible and _is_barred(option)]
+    if barred:
+        return _why_barred(barred[0], terms)
     if any(option.overall is Verdict.UNKNOWN for option in options):
         return "Nothing that was looked at is known to carry the job"
     return "No runtime type that was looked at carries the job as it is"
+
+
+def _is_barred(option: Option) -> bool:
+    return Candidate(option=option).breaks_constraint
 
 
 def _why_barred(nearest: Option, terms: Terms) -> str:
@@ -106,7 +119,8 @@ def _why_barred(nearest: Option, terms: Terms) -> str:
     if job.ends_before_deadline is False and terms.deadline_s is not None:
         barred.append(f"it is sure to end within {format_brief_duration(terms.deadline_s)}")
     cost = takes(Candidate(option=nearest), Basis.RUN)
-    return f"The job fits, but nowhere is it so that {' and '.join(barred)}: {name} takes {cost}"
+    where = " and ".join(barred)
+    return f"The job fits, but nowhere is it known that {where}: {name} takes {cost}"
 
 
 def _why_tight(taken: Candidate, terms: Terms, basis: Basis) -> str:
@@ -155,12 +169,32 @@ def _too_small(options: Sequence[Option], recommended: Option) -> str:
     return f"; it is too large, or may be, for the cheaper {', '.join(sorted(cheaper))}"
 
 
+def _faster(options: Sequence[Option], taken: Candidate, terms: Terms, basis: Basis) -> str:
+    """Say what the fastest would take, where that is another; "" where time ranks first anyhow."""
+    taken_s = taken.seconds_on(basis)
+    if terms.prefer is Preference.FASTEST or taken_s is None:
+        return ""
+    sure = [
+        candidate
+        for option in options
+        if (candidate := Candidate(option=option)).overall is Verdict.FITS
+        and not candidate.breaks_constraint
+        and candidate.units_on(basis) is not None
+    ]
+    seconds = {id(found): s for found in sure if (s := found.seconds_on(basis)) is not None}
+    timed = [found for found in sure if id(found) in seconds]
+    fastest = min(timed, key=lambda found: seconds[id(found)], default=taken)
+    if seconds.get(id(fastest), taken_s) >= taken_s:
+        return ""
+    return f"; the fastest, {fastest.option.runtime_type.id}, takes {takes(fastest, basis)}"
+
+
 def _with_change(changed: Candidate | None, taken: Candidate | None, basis: Basis) -> str:
     """Say what a change to the script would bring, and by how much it beats what is taken."""
     if changed is None or changed.way is None:
         return ""
     name = changed.option.runtime_type.id
-    words = f"; with {changed.way.change} it is {takes(changed, basis)} on {name}"
+    words = f"; with {changed.way.change} it takes {takes(changed, basis)} on {name}"
     if taken is None:
         return words
     return f"{words}: {_difference(changed, taken, basis)}"

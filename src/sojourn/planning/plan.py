@@ -13,6 +13,7 @@ from sojourn.planning.ranking import (
     Basis,
     Candidate,
     basis_of,
+    best_as_it_is,
     better_with_change,
     candidates_of,
     ranked,
@@ -114,7 +115,7 @@ def make_plan(
     ]
     basis = basis_of(options)
     ordered = _ranked_options(options, terms, basis)
-    recommended = _first_allowed(ordered)
+    recommended = best_as_it_is(ordered, terms)
     trace = trace_for(_first_capability(options)).trace
     changed = better_with_change(
         candidates_of(ordered),
@@ -140,17 +141,6 @@ def make_plan(
 def _ranked_options(options: Iterable[Option], terms: Terms, basis: Basis) -> tuple[Option, ...]:
     as_they_are = [Candidate(option=option) for option in options]
     return tuple(candidate.option for candidate in ranked(as_they_are, terms, basis))
-
-
-def _first_allowed(ordered: Sequence[Option]) -> Option | None:
-    return next(
-        (
-            option
-            for option in ordered
-            if option.is_possible and not Candidate(option=option).breaks_constraint
-        ),
-        None,
-    )
 
 
 def _step_times(

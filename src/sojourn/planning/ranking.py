@@ -67,6 +67,12 @@ class Candidate:
         """Whether the wallet or a quota does not carry it, or it may end after the deadline."""
         return self.job.affordable is False or self.job.ends_before_deadline is False
 
+    def leaves_open(self, terms: Terms) -> bool:
+        """Whether it is not known if the wallet carries it, or if it ends before the deadline."""
+        is_wallet_open = terms.wallet_units is not None and self.job.affordable is None
+        is_end_open = terms.deadline_s is not None and self.job.ends_before_deadline is None
+        return is_wallet_open or is_end_open
+
     def units_on(self, basis: Basis) -> float | None:
         """Return the expected units for a run, an epoch, a step or an hour; None if unknown."""
         rate, seconds = self.job.rate_units_per_hour, self.seconds_on(basis)
@@ -115,6 +121,19 @@ def main_cost(candidate: Candidate, terms: Terms, basis: Basis) -> float | None:
     return candidate.units_on(basis)
 
 
+def best_as_it_is(ordered: Sequence[Option], terms: Terms) -> Option | None:
+    """Return what to take for the script as it is; None if no option carries it under the terms.
+
+    Where it is known of one option that it breaks a constraint, another of which that is not known
+    is no advice: only where nothing is known of any is it taken.
+    """
+    possible = [Candidate(option=option) for option in ordered if option.is_possible]
+    allowed = [candidate for candidate in possible if not candidate.breaks_constraint]
+    if not allowed or (len(allowed) < len(possible) and allowed[0].leaves_open(terms)):
+        return None
+    return allowed[0].option
+
+
 def better_with_change(
     candidates: Sequence[Candidate], recommended: Candidate | None, terms: Terms, basis: Basis
 ) -> Candidate | None:
@@ -145,8 +164,7 @@ def _order(candidate: Candidate, terms: Terms, basis: Basis) -> tuple[object, ..
         not candidate.is_possible,
         candidate.breaks_constraint,
         RANK[candidate.overall],
-        terms.wallet_units is not None and job.affordable is None,
-        terms.deadline_s is not None and job.ends_before_deadline is None,
+        candidate.leaves_open(terms),
         *(math.inf if cost is None else cost for cost in costs),
         math.inf if job.rate_units_per_hour is None else job.rate_units_per_hour,
         # At one price: a runtime without a card before one whose card would lie idle, and the

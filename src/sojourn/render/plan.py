@@ -145,7 +145,9 @@ def small_print(plan: Plan) -> list[str]:
     notes = [f"{', '.join(names)}: {reason}." for reason, names in lines.items()]
     notes += _time_notes(plan)
     if any(_RATE in option.stale for option in plan.options):
-        notes.append(f"{_STALE} older than {STALE_AFTER.days} days; your own panel may differ.")
+        notes.append(
+            f"{_STALE} older than {STALE_AFTER.days} days: your panel may show another rate."
+        )
     notes += [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
     notes += [_kept_words(kept, plan.growth_bytes) for kept in plan.kept]
     notes += [f"Assumed: {line}." for line in plan.trace.assumptions]
