@@ -245,7 +245,10 @@ def test_a_weekly_quota_is_what_a_free_runtime_is_paid_with() -> None:
 def test_a_wallet_carries_what_its_high_bound_needs() -> None:
     time = StepTime(step_s=Range(low=0.9, expected=1.0, high=1.5))
     assert forecast(time=time, terms=Terms(wallet_units=1.5)).affordable is True
-    assert forecast(time=time, terms=Terms(wallet_units=1.4)).affordable is False
+    assert forecast(time=time, terms=Terms(wallet_units=0.9)).affordable is False
+    between = forecast(time=time, terms=Terms(wallet_units=1.4))
+    assert between.affordable is None
+    assert "high bound" in between.reasons["affordable"]
     job = forecast(time=time)
     assert job.affordable is None
     assert "--wallet" in job.reasons["affordable"]
@@ -254,7 +257,10 @@ def test_a_wallet_carries_what_its_high_bound_needs() -> None:
 def test_a_deadline_is_kept_where_the_high_bound_ends_before_it() -> None:
     time = StepTime(step_s=Range(low=0.9, expected=1.0, high=1.5))
     assert forecast(time=time, terms=Terms(deadline_s=4500)).ends_before_deadline is True
-    assert forecast(time=time, terms=Terms(deadline_s=4400)).ends_before_deadline is False
+    assert forecast(time=time, terms=Terms(deadline_s=2900)).ends_before_deadline is False
+    between = forecast(time=time, terms=Terms(deadline_s=4400))
+    assert between.ends_before_deadline is None
+    assert "may end later" in between.reasons["ends_before_deadline"]
 
 
 def test_a_rate_that_nobody_knows_leaves_units_and_money_unknown() -> None:

@@ -235,23 +235,33 @@ def test_the_optimizer_s_own_part_of_a_step_is_not_taken_several_times() -> None
 
 def test_what_the_wallet_does_not_carry_is_not_recommended() -> None:
     rows = (ROWS[0], ROWS[1])
-    plan = SMALL.plan(Terms(wallet_units=0.9), rows)
-    # The t4's high bound is 1.0 units, and so is the l4's.
+    plan = SMALL.plan(Terms(wallet_units=0.7), rows)  # both are expected to take 0.8
     assert taken(plan) is None
     assert plan.may_fit
-    assert "what there is to spend carries it" in plan.because
-    assert taken(SMALL.plan(Terms(wallet_units=1.1), rows)) == "x/l4"
+    assert "what there is to spend should carry it" in plan.because
+    plan = SMALL.plan(Terms(wallet_units=0.9), rows)  # and may take 1.0
+    assert taken(plan) == "x/l4"
+    assert "not certain that your 0.90 units carry it" in plan.because
+    plan = SMALL.plan(Terms(wallet_units=1.1), rows)
+    assert taken(plan) == "x/l4"
+    assert "within your 1.10 units" in plan.because
+
+
+def test_what_nobody_knows_to_keep_within_the_wallet_is_no_advice_where_others_do_not() -> None:
+    assert taken(SMALL.plan(Terms(wallet_units=0.1))) is None
+    untimed = Job(GIB // 64, speed=dict.fromkeys(SPEED))
+    assert taken(untimed.plan(Terms(wallet_units=0.1))) == "x/t4"
 
 
 def test_what_may_end_after_the_deadline_is_not_recommended() -> None:
     job = Job(GIB // 64, speed={"t4": 0.010, "l4": 0.006, "a100": 0.003, "new": None})
     assert taken(job.plan()) == "x/t4"
-    plan = job.plan(Terms(deadline_s=1800.0))
+    plan = job.plan(Terms(deadline_s=1300.0))
     assert taken(plan) == "x/a100"
-    assert "and ends within 30 m 0 s" in plan.because
+    assert "and ends within 21 m 40 s" in plan.because
     plan = job.plan(Terms(deadline_s=60.0, wallet_units=0.1))
     assert taken(plan) is None
-    assert "sure to end within 1 m 0 s" in plan.because
+    assert "it should end within 1 m 0 s" in plan.because
 
 
 def test_what_is_free_to_a_subscription_ranks_as_free() -> None:

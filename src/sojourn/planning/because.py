@@ -115,12 +115,12 @@ def _why_barred(nearest: Option, terms: Terms) -> str:
     name, job = nearest.runtime_type.id, nearest.job
     barred = []
     if job.affordable is False:
-        barred.append("what there is to spend carries it")
+        barred.append("what there is to spend should carry it")
     if job.ends_before_deadline is False and terms.deadline_s is not None:
-        barred.append(f"it is sure to end within {format_brief_duration(terms.deadline_s)}")
+        barred.append(f"it should end within {format_brief_duration(terms.deadline_s)}")
     cost = takes(Candidate(option=nearest), Basis.RUN)
     where = " and ".join(barred)
-    return f"The job fits, but nowhere is it known that {where}: {name} takes {cost}"
+    return f"The job fits, but nowhere is it so that {where}: {name} takes {cost}"
 
 
 def _why_tight(taken: Candidate, terms: Terms, basis: Basis) -> str:
@@ -142,14 +142,14 @@ def _constraints(taken: Candidate, terms: Terms) -> str:
         words += (
             f", within your {wallet}"
             if taken.job.affordable
-            else f", and whether your {wallet} carry it is not known"
+            else f", and it is not certain that your {wallet} carry it"
         )
     if terms.deadline_s is not None:
         deadline = format_brief_duration(terms.deadline_s)
         words += (
             f", and ends within {deadline}"
             if taken.job.ends_before_deadline
-            else f", and whether it ends within {deadline} is not known"
+            else f", and it is not certain to end within {deadline}"
         )
     return words
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from sojourn.forecast.schedule import Loading
 
 
-# How long a rented vCPU takes for what a core here does in 1. Not calibrated. High: a vCPU is one of
-# the two threads of a core, which share it when both are busy. Low: the machine that traced may be
-# as much slower.
+# How long a rented vCPU takes for what a core here does in 1. Not calibrated. High: a vCPU is one
+# of the two threads of a core, which share it when both are busy. Low: the machine that traced may
+# be as much slower.
 _VCPU = Range(low=0.5, expected=1.0, high=2.0)
 
 

@@ -63,8 +63,9 @@ class JobForecast:
         sessions: How many it takes, as expected.
         compute_units: What it costs.
         usd: The same in money.
-        affordable: Whether the wallet, and a week's quota, carry the job for certain.
-        ends_before_deadline: Whether it is certain to; None without a deadline.
+        affordable: Whether the wallet, and a week's quota, carry the job: the high bound (True), or
+            not even what is expected (False); None between.
+        ends_before_deadline: The same of the deadline; None if there is none.
         feed: The input side; None where nothing is loaded, or that is not known.
         feed_words: What to say of it, "" unless the job is bound by it.
         reasons: Why what is None is None.
@@ -349,13 +350,20 @@ def _affordable(
         return True
     if units is None or (quota_s is not None and run_s is None):
         reasons["affordable"] = reasons.get("compute_units") or reasons["run_seconds"]
-    else:
+    elif lease.rate_units_per_hour != 0 and terms.wallet_units is None:
         reasons["affordable"] = "what is in the wallet is not known (--wallet UNITS)"
+    else:
+        reasons["affordable"] = "what is expected can be paid, the high bound cannot"
     return None
 
 
 def _within(value: Range | None, limit: float | None) -> bool | None:
-    return None if value is None or limit is None else value.high <= limit
+    """Whether a limit is kept for certain, or expected not to be; None between, or if unknown."""
+    if value is None or limit is None:
+        return None
+    if value.high <= limit:
+        return True
+    return False if value.expected > limit else None
 
 
 def _in_time(run_s: Range | None, terms: Terms, reasons: dict[str, str]) -> bool | None:
@@ -363,6 +371,8 @@ def _in_time(run_s: Range | None, terms: Terms, reasons: dict[str, str]) -> bool
         reasons["ends_before_deadline"] = "no deadline was given"
     elif run_s is None:
         reasons["ends_before_deadline"] = reasons["run_seconds"]
+    else:
+        reasons["ends_before_deadline"] = "it is expected to, but may end later"
     return _within(run_s, terms.deadline_s)
 
 

@@ -1,7 +1,7 @@
 """Ranking: options over runtime types, as the script is and with each way to fit, best first.
 
 In this order: what may run at all; what breaks no constraint (the wallet, the deadline); what is
-sure to fit; of which a constraint is known to hold; by units and then time, or by time and then
+sure to fit; of which a constraint is certain to hold; by units and then time, or by time and then
 units; what costs nobody knows comes after what is known. The last word has the id, so that the
 order does not depend on the order in which options come.
 """
@@ -68,10 +68,15 @@ class Candidate:
         return self.job.affordable is False or self.job.ends_before_deadline is False
 
     def leaves_open(self, terms: Terms) -> bool:
-        """Whether it is not known if the wallet carries it, or if it ends before the deadline."""
+        """Whether it is not certain that the wallet carries it, or that the deadline is kept."""
         is_wallet_open = terms.wallet_units is not None and self.job.affordable is None
         is_end_open = terms.deadline_s is not None and self.job.ends_before_deadline is None
         return is_wallet_open or is_end_open
+
+    def is_unknown_under(self, terms: Terms) -> bool:
+        """Whether what a constraint bounds is not known at all."""
+        is_cost_unknown = terms.wallet_units is not None and self.job.compute_units is None
+        return is_cost_unknown or (terms.deadline_s is not None and self.job.run_s is None)
 
     def units_on(self, basis: Basis) -> float | None:
         """Return the expected units for a run, an epoch, a step or an hour; None if unknown."""
@@ -129,7 +134,7 @@ def best_as_it_is(ordered: Sequence[Option], terms: Terms) -> Option | None:
     """
     possible = [Candidate(option=option) for option in ordered if option.is_possible]
     allowed = [candidate for candidate in possible if not candidate.breaks_constraint]
-    if not allowed or (len(allowed) < len(possible) and allowed[0].leaves_open(terms)):
+    if not allowed or (len(allowed) < len(possible) and allowed[0].is_unknown_under(terms)):
         return None
     return allowed[0].option
 
@@ -164,6 +169,7 @@ def _order(candidate: Candidate, terms: Terms, basis: Basis) -> tuple[object, ..
         not candidate.is_possible,
         candidate.breaks_constraint,
         RANK[candidate.overall],
+        candidate.is_unknown_under(terms),
         candidate.leaves_open(terms),
         *(math.inf if cost is None else cost for cost in costs),
         math.inf if job.rate_units_per_hour is None else job.rate_units_per_hour,
