@@ -64,8 +64,8 @@ def exactly(value: float) -> Range:
     return Range(low=value, expected=value, high=value)
 
 
-def step(seconds: float, **more: Range) -> StepTime:
-    return StepTime(step_s=exactly(seconds), **more)
+def step(seconds: float, *, evaluation_batch_s: Range | None = None) -> StepTime:
+    return StepTime(step_s=exactly(seconds), evaluation_batch_s=evaluation_batch_s)
 
 
 def forecast(

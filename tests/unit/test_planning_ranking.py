@@ -320,10 +320,13 @@ def test_more_units_never_make_fewer_options_affordable(
 def test_a_larger_batch_never_lowers_the_memory(
     sizes: tuple[int, int], sample_bytes: int, fixed_bytes: int
 ) -> None:
+    fixed = Alloc(
+        block=1, size_bytes=fixed_bytes, role=Role.PARAMETERS, phase=Phase.SETUP, line="a.py:1"
+    )
+
     def trace(batch_size: int) -> Trace:
         made = Job(sample_bytes).trace(batch_size)
-        fixed = replace(made.events[0], block=1, size_bytes=fixed_bytes, role=Role.PARAMETERS)
-        return replace(made, events=(fixed, *made.events))  # type: ignore[arg-type]
+        return replace(made, events=(fixed, *made.events))
 
     scale = BatchScale(trace(64), trace(32))
     smaller, larger = (forecast_on(scale.at(size), A100) for size in sorted(sizes))

@@ -129,7 +129,7 @@ def command(
     return _show(plan_job(request, output.progress()), output, html)
 
 
-def _parse_paths(rules: tuple[str, ...]) -> dict[str, str | Path]:
+def _parse_paths(rules: tuple[str, ...]) -> dict[str, str]:
     for rule in rules:
         if "=" not in rule:
             raise UsageError(f"--path {rule} says no LOCAL.", remedy="Write --path REMOTE=LOCAL.")
