@@ -16,8 +16,9 @@ from sojourn.forecast.schedule import Loading, Schedule
 from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Trace
 from sojourn.planning.cost import price_usd, rate_for
-from sojourn.planning.job import JobForecast, Lease, batches_per_step, forecast_job, in_sessions
+from sojourn.planning.job import JobForecast, Lease, forecast_job, in_sessions
 from sojourn.planning.terms import NO_TERMS, Terms, check_terms
+from sojourn.planning.work import batches_per_step
 
 HOUR = 3600.0
 T4 = RuntimeType(
@@ -148,6 +149,28 @@ def test_evaluation_that_was_not_seen_is_named_as_not_counted(batches: int | Non
     assert any("evaluation is not counted" in note for note in job.notes)
 
 
+def test_evaluation_after_the_last_epoch_is_counted_once() -> None:
+    trace = scheduled(
+        Schedule(steps_per_epoch=100, epochs=30, evaluation_batches=0, final_batches=20)
+    )
+    job = forecast(trace, step(1.0, evaluation_batch_s=exactly(0.5)))
+    assert (expected(job.epoch_s), expected(job.run_s)) == (100, 3010)
+    assert any("evaluation is not counted" in note for note in forecast(trace).notes)
+
+
+def test_a_job_of_so_many_steps_takes_them_unless_epochs_are_asked_for() -> None:
+    schedule = Schedule(steps_per_epoch=100, epochs=3, evaluation_batches=4, total_steps=250)
+    time = step(1.0, evaluation_batch_s=exactly(0.5))
+    assert expected(forecast(scheduled(schedule), time).run_s) == 250 + 3 * 4 * 0.5
+    assert expected(forecast(scheduled(schedule), time, terms=Terms(epochs=2)).run_s) == 204
+
+
+def test_a_job_that_may_end_early_is_done_after_an_epoch_at_best() -> None:
+    schedule = replace(TRACE.schedule, is_upper_bound=True)
+    assert forecast(scheduled(schedule)).run_s == Range(low=100, expected=3000, high=3000)
+    assert forecast(scheduled(schedule), terms=Terms(epochs=5)).run_s == exactly(500)
+
+
 def test_too_few_vcpus_bound_the_job_and_the_words_say_by_how_much() -> None:
     job = forecast(loaded(0.9, workers=8), step(0.2))
     assert expected(job.step_s) == pytest.approx(0.45)
@@ -183,6 +206,7 @@ def test_vcpus_that_nobody_knows_leave_the_step_unknown_only_where_they_matter()
 def test_a_step_that_accumulates_loads_all_of_its_batches() -> None:
     trace = scheduled(Schedule(steps_per_epoch=25, epochs=1, evaluation_batches=0))
     assert batches_per_step(trace) == 4
+    assert batches_per_step(scheduled(replace(trace.schedule, batches_per_step=3))) == 3
     unknown = replace(TRACE, schedule=Schedule(), traits=Traits(passes=2))
     assert batches_per_step(unknown) == 2
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from sojourn.forecast.memory import Range
 from sojourn.planning.cost import price_usd, units_of
-from sojourn.planning.feeding import fed_step, feed_words
+from sojourn.planning.feeding import feed_words
+from sojourn.planning.work import batches_per_step, forecast_work, plus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,13 +115,8 @@ def forecast_job(
         terms: How many epochs, and what there is to spend.
         checkpoint_bytes: Parameters and the optimizer's state; None if not known.
     """
-    reasons: dict[str, str] = {}
-    notes: list[str] = []
-    step_s, feed = _step(trace, time, lease, reasons)
-    epoch_s = _epoch(trace, time, lease, step_s, reasons=reasons, notes=notes)
-    epochs = terms.epochs if terms.epochs is not None else trace.schedule.epochs
-    if epochs is None:
-        reasons["epochs"] = _why_no_epochs(trace)
+    work = forecast_work(trace, time, epochs=terms.epochs, vcpus=lease.runtime_type.vcpus)
+    reasons, notes = dict(work.reasons), list(work.notes)
     staging_s = _transfer(
         terms.data_bytes, lease, reasons, key="staging_seconds", without=_WITHOUT_DATA
     )
@@ -134,28 +130,22 @@ def forecast_job(
     # Tracing did all that the script does before its first step, and more.
     start_up_s = Range(low=0.0, expected=trace.seconds, high=trace.seconds)
     run_s, sessions = None, None
-    if epoch_s is None:
-        reasons["run_seconds"] = reasons["epoch_seconds"]
-    elif epochs is None:
-        reasons["run_seconds"] = reasons["epochs"]
+    if work.work_s is None:
+        reasons["sessions"] = reasons["run_seconds"]
     else:
-        begin_s = _plus(start_up_s, _exactly(staging_s or 0.0))
-        run_s, sessions = _sessions(
-            _times(epoch_s, epochs), begin_s, checkpoint_s or 0.0, lease, reasons
-        )
+        begin_s = plus(start_up_s, _exactly(staging_s or 0.0))
+        run_s, sessions = _sessions(work.work_s, begin_s, checkpoint_s or 0.0, lease, reasons)
         if staging_s is None:
             notes.append("bringing the data is not counted")
-    if sessions is None:
-        reasons.setdefault("sessions", reasons.get("run_seconds", ""))
     units = _units(run_s, lease, reasons)
     usd = _usd(units, lease, terms, reasons)
     return JobForecast(
         rate_units_per_hour=lease.rate_units_per_hour,
         device_step_s=time.step_s,
-        step_s=step_s,
-        epoch_s=epoch_s,
+        step_s=work.step_s,
+        epoch_s=work.epoch_s,
         steps_per_epoch=trace.schedule.steps_per_epoch,
-        epochs=epochs,
+        epochs=work.epochs,
         run_s=run_s,
         start_up_s=start_up_s,
         staging_s=staging_s,
@@ -165,75 +155,11 @@ def forecast_job(
         usd=usd,
         affordable=_affordable(units, run_s, lease, terms, reasons),
         ends_before_deadline=_in_time(run_s, terms, reasons),
-        feed=feed,
-        feed_words=_feed_words(trace, feed, lease),
+        feed=work.feed,
+        feed_words=_feed_words(trace, work.feed, lease),
         reasons=reasons,
         notes=tuple(notes),
     )
-
-
-def batches_per_step(trace: Trace) -> int:
-    """Return how many batches of the DataLoader an optimizer step takes.
-
-    From the lengths where they are known, else as many as backward passes were seen.
-    """
-    steps, samples, size = (
-        trace.schedule.steps_per_epoch,
-        trace.samples_per_epoch,
-        trace.batch_size,
-    )
-    if steps and samples and size:
-        return max(1, round(samples / size / steps))
-    return max(1, trace.traits.passes)
-
-
-def _step(
-    trace: Trace, time: StepTime, lease: Lease, reasons: dict[str, str]
-) -> tuple[Range | None, Feed | None]:
-    if time.step_s is None:
-        reasons["step_seconds"] = time.reason or "how long a step takes is not known"
-        return None, None
-    fed = fed_step(
-        time.step_s,
-        trace.loading,
-        batches=batches_per_step(trace),
-        vcpus=lease.runtime_type.vcpus,
-    )
-    if fed.step_s is None:
-        reasons["step_seconds"] = fed.reason
-    return fed.step_s, fed.feed
-
-
-def _epoch(
-    trace: Trace,
-    time: StepTime,
-    lease: Lease,
-    step_s: Range | None,
-    *,
-    reasons: dict[str, str],
-    notes: list[str],
-) -> Range | None:
-    steps = trace.schedule.steps_per_epoch
-    if step_s is None:
-        reasons["epoch_seconds"] = reasons["step_seconds"]
-        return None
-    if steps is None:
-        reasons["epoch_seconds"] = trace.schedule.reason or "how many steps an epoch has is unknown"
-        return None
-    training_s = _times(step_s, steps)
-    batches, batch_s = trace.schedule.evaluation_batches, time.evaluation_batch_s
-    if batches == 0:
-        return training_s
-    if batches is None or batch_s is None:
-        notes.append("evaluation is not counted, as it was not seen in full")
-        return training_s
-    fed = fed_step(batch_s, trace.loading, batches=1, vcpus=lease.runtime_type.vcpus)
-    return _plus(training_s, _times(fed.step_s or batch_s, batches))
-
-
-def _why_no_epochs(trace: Trace) -> str:
-    why = f"{trace.schedule.reason}; " if trace.schedule.reason else ""
-    return f"{why}how many epochs the script trains is not known (--epochs N)"
 
 
 def _transfer(
@@ -381,18 +307,6 @@ def _feed_words(trace: Trace, feed: Feed | None, lease: Lease) -> str:
         return ""
     samples = trace.batch_size * batches_per_step(trace) if trace.batch_size else None
     return feed_words(feed, samples=samples, accelerator=lease.device)
-
-
-def _times(value: Range, factor: float) -> Range:
-    return Range(low=value.low * factor, expected=value.expected * factor, high=value.high * factor)
-
-
-def _plus(first: Range, second: Range) -> Range:
-    return Range(
-        low=first.low + second.low,
-        expected=first.expected + second.expected,
-        high=first.high + second.high,
-    )
 
 
 def _exactly(value: float) -> Range:

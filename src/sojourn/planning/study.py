@@ -99,7 +99,8 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     """Return the cases that share a trace together."""
     groups: dict[int, list[Case]] = {}
     for case in cases:
-        groups.setdefault(id(case.trace), []).append(case)
+        # What stands beside the events may have been put in anew for each.
+        groups.setdefault(id(case.trace.events), []).append(case)
     return list(groups.values())
 
 

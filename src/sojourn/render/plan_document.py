@@ -173,7 +173,7 @@ def _option_reasons(option: Option) -> dict[str, str]:
         reasons["rate_as_of"] = f"{source.source} gives no date"
     if not option.reason:
         reasons["reason"] = "there is nothing to explain"
-    return reasons
+    return dict(sorted(reasons.items()))
 
 
 def _job_reasons(job: JobForecast) -> dict[str, str]:
@@ -185,7 +185,7 @@ def _job_reasons(job: JobForecast) -> dict[str, str]:
         reasons.setdefault("steps_per_epoch", reasons.get("epoch_seconds", why))
     if job.feed is None:
         reasons["input"] = "no DataLoader was seen to load, or not how fast it would here"
-    return reasons
+    return dict(sorted(reasons.items()))
 
 
 def _memory_document(memory: MemoryForecast, curve: MemoryCurve | None) -> dict[str, Any]:
