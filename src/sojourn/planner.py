@@ -219,9 +219,12 @@ def _with_data_bytes(means: _Means, data_bytes: int | None) -> _Means:
     return replace(means, terms=replace(means.terms, data_bytes=data_bytes))
 
 
-def size_below(places: Iterable[Path]) -> int | None:
-    """Return the bytes of all files at or below some places; None where there are too many."""
-    total, waiting, seen = 0, list(places), 0
+def size_below(places: Iterable[Path], *, most_files: int = _MOST_FILES) -> int | None:
+    """Return the bytes of all files at or below some places; None where there are too many.
+
+    A place may be a link; links below it are not followed into folders.
+    """
+    total, waiting, seen = 0, [place.resolve() for place in places], 0
     while waiting:
         place = waiting.pop()
         try:
@@ -232,7 +235,7 @@ def size_below(places: Iterable[Path]) -> int | None:
         except OSError:
             continue  # what cannot be looked at is not brought either
         seen += 1
-        if seen > _MOST_FILES:
+        if seen > most_files:
             return None
     return total
 
