@@ -20,13 +20,17 @@ from sojourn.catalog import (
     runtime_types_of,
 )
 from sojourn.errors import UsageError
+from sojourn.forecast.correction import job_key
 from sojourn.forecast.roofline import forecast_step
+from sojourn.forecast.saved import SINCE_AMPERE
 from sojourn.planning.plan import make_plan
 from sojourn.planning.terms import Preference, Terms, check_terms
 from sojourn.planning.wallet import newest_balance, with_balance, with_observed_rates
 from sojourn.redact import secret_values
+from sojourn.runs.corrections import default_corrections_path, load_corrections
 from sojourn.runs.ledger import default_ledger_path, read_ledger
 from sojourn.script.paths import parse_path_rule
+from sojourn.script.source import read_source
 from sojourn.tracing.saved_file import (
     Recording,
     check_trace_file,
@@ -122,10 +126,20 @@ def plan_job(request: PlanRequest, progress: Progress) -> Plan:
         )
         target = str(script) if function is None else f"{script}:{function.function}"
         recording = Recording(tracer)
-        plan = _plan_with(recording, target, means)
+        # A probe takes steps of a script, not of a function.
+        job = "" if function is not None else _job(script, request, recording, means)
+        plan = _plan_with(recording, target, means, job)
         if request.save_trace is not None:
-            recording.save(Path(request.save_trace), target, data_bytes=means.terms.data_bytes)
+            data_bytes = means.terms.data_bytes
+            recording.save(Path(request.save_trace), target, data_bytes=data_bytes, job=job)
         return plan
+
+
+def _job(script: Path, request: PlanRequest, recording: Recording, means: _Means) -> str:
+    """Return what tells this job from others: its text, its arguments and its batch size."""
+    capability = next(iter(_capabilities(means)), SINCE_AMPERE)
+    batch_size = recording.trace_for(capability).trace.batch_size
+    return job_key(read_source(script).code, request.arguments, batch_size)
 
 
 def _plan_saved(path: Path, means: _Means, progress: Progress) -> Plan:
@@ -133,7 +147,7 @@ def _plan_saved(path: Path, means: _Means, progress: Progress) -> Plan:
     saved = load_trace_file(path)
     if means.terms.data_bytes is None:
         means = _with_data_bytes(means, saved.data_bytes)
-    plan = _plan_with(saved, saved.target, means)
+    plan = _plan_with(saved, saved.target, means, saved.job)
     if saved.missing:
         progress.note(
             f"{saved.missing} changes or batch sizes were not traced before {path.name} was saved, "
@@ -142,7 +156,8 @@ def _plan_saved(path: Path, means: _Means, progress: Progress) -> Plan:
     return plan
 
 
-def _plan_with(traces: Recording | SavedTraces, target: str, means: _Means) -> Plan:
+def _plan_with(traces: Recording | SavedTraces, target: str, means: _Means, job: str) -> Plan:
+    kept = load_corrections(default_corrections_path()) if job else ()
     return make_plan(
         target=target,
         runtime_types=means.runtime_types,
@@ -152,6 +167,7 @@ def _plan_with(traces: Recording | SavedTraces, target: str, means: _Means) -> P
         forecast_step=forecast_step,
         terms=means.terms,
         today=means.today,
+        corrections={one.accelerator: one for one in kept if one.job == job},
         notes=means.notes,
     )
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.forecast.correction import Correction, job_key
+from sojourn.runs.corrections import default_corrections_path, keep_correction
+from sojourn.script.source import read_source
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 TRAINING = """
@@ -294,6 +298,38 @@ def test_saved_traces_are_a_target_for_other_wallets_and_cards_without_the_scrip
     assert (second["terms"]["wallet_units"], second["options"][0]["epochs"]) == (3.0, 2)
     other = sojourn("plan", saved, "--on", "colab/a100-40gb", "--json")
     assert json.loads(other.stdout)["options"][0]["max_batch_size"] > 512
+
+
+@pytest.mark.torch
+def test_what_a_probe_measured_of_this_job_is_reckoned_with_and_not_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    target = script(tmp_path, TRAINING.format(batch=512))
+    saved = tmp_path / "train.json"
+    before = sojourn("plan", target, "--on", "colab/t4", "--json", "--save-trace", saved)
+    for job, is_this in ((job_key(read_source(target).code, (), 512), True), ("other", False)):
+        kept = Correction(
+            job=job,
+            accelerator="t4",
+            measured_on="2026-11-20",
+            steps=20,
+            memory_ratio=2.0,
+            step_ratio=None,
+        )
+        corrections = default_corrections_path()
+        corrections.unlink(missing_ok=True)
+        keep_correction(corrections, kept)
+        for again in (target, saved):
+            after = sojourn("plan", again, "--on", "colab/t4", "--json")
+            first, second = (reserved_on_t4(result) for result in (before, after))
+            assert second == pytest.approx(first * (2.0 if is_this else 1.0), abs=2)
+
+
+def reserved_on_t4(result: subprocess.CompletedProcess[str]) -> int:
+    (option,) = json.loads(result.stdout)["options"]
+    expected: int = option["device_memory"]["peak_reserved_bytes"]["expected"]
+    return expected
 
 
 @pytest.mark.parametrize(

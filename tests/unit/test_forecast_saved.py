@@ -168,11 +168,11 @@ def test_a_plan_from_saved_traces_is_the_plan_from_the_script(
 ) -> None:
     recording = Script(asks=asks).recording()
     first = plan_document(planned(recording))
-    recording.save(tmp_path / name, "a.py", data_bytes=7)
+    recording.save(tmp_path / name, "a.py", data_bytes=7, job="key")
     saved = load_trace_file(tmp_path / name)
     assert plan_document(planned(saved)) == first
     assert any(option["ways_to_fit"] for option in first["options"])
-    assert (saved.target, saved.data_bytes, saved.missing) == ("a.py", 7, 0)
+    assert (saved.target, saved.data_bytes, saved.job, saved.missing) == ("a.py", 7, "key", 0)
 
 
 def test_other_cards_are_planned_from_what_was_traced_for_some(tmp_path: Path) -> None:

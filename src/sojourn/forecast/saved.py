@@ -42,7 +42,8 @@ class SavedTraces:
 
     `main` are the numbers of the trace and of the one at another batch size (None where the job
     does not scale) by what the script was told; `varied` those of changed scripts, None where it
-    could not be traced. `data_bytes` is what the job has to bring along, if that was known.
+    could not be traced. `data_bytes` is what the job has to bring along, if that was known,
+    `job` what tells it from others (`correction.job_key`).
     """
 
     target: str
@@ -51,6 +52,7 @@ class SavedTraces:
     varied: Mapping[Variant, int | None]
     texts: Sequence[str]
     data_bytes: int | None = None
+    job: str = ""
     _decoded: dict[int, Trace] = field(default_factory=dict)
     _pairs: dict[str, Traced] = field(default_factory=dict)
     _missing: set[Variant] = field(default_factory=set)
@@ -104,6 +106,7 @@ def dump_traces(
     varied: Mapping[Variant, Trace | None],
     *,
     data_bytes: int | None = None,
+    job: str = "",
 ) -> str:
     """Write a job's traces as one text.
 
@@ -112,6 +115,7 @@ def dump_traces(
         main: By what the script was told: its trace, and how it scales.
         varied: Traces of the changed script.
         data_bytes: What the job has to bring along, if that is known.
+        job: What tells it from others; "" where nothing does.
     """
     texts: list[str] = []
     numbers: dict[int, int] = {}
@@ -125,6 +129,7 @@ def dump_traces(
     index = {
         "target": target,
         "data_bytes": data_bytes,
+        "job": job,
         "asked_capability": any(traced.trace.asked_capability for traced in main.values()),
         "main": {
             told: [
@@ -176,6 +181,7 @@ def _from_index(index: dict[str, Any], texts: list[str]) -> SavedTraces:
         varied={_load_variant(row["variant"]): row["trace"] for row in index["varied"]},
         texts=texts,
         data_bytes=index["data_bytes"],
+        job=index["job"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sojourn.catalog.models import STALE_AFTER
@@ -12,12 +12,14 @@ from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Role
 from sojourn.planning.cost import rate_for
 from sojourn.planning.job import NO_FORECAST, JobForecast, Lease, forecast_job
+from sojourn.planning.measured import corrected_memory, corrected_time, correction_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
+    from sojourn.forecast.correction import Correction
     from sojourn.forecast.curve import MemoryCurve
     from sojourn.forecast.host import HostForecast
     from sojourn.forecast.memory import MemoryForecast
@@ -74,11 +76,16 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What all options of a plan share. `today` tells which figures are old; None: none is."""
+    """What all options of a plan share.
+
+    `today` tells which figures are old; None: none is. `corrections` are what probes of this job
+    measured, by the accelerator's id.
+    """
 
     catalog: Catalog
     terms: Terms
     today: date | None
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
 
 
 def make_option(
@@ -99,12 +106,17 @@ def make_option(
         time: Of a step on it; None where it was not asked for.
     """
     accelerator = asked.catalog.accelerator_of(runtime_type)
-    verdict, reason = _verdict(runtime_type, accelerator, trace, study)
+    correction = asked.corrections.get(runtime_type.accelerator or "")
+    memory = corrected_memory(study.forecast, correction) if study else None
+    verdict, reason = _verdict(runtime_type, accelerator, trace, memory)
+    if correction is not None and memory is not None:
+        reason = "; ".join(filter(None, (reason, correction_words(correction))))
     lease = _lease(runtime_type, accelerator, asked)
     checkpoint_bytes = _checkpoint_bytes(study.forecast) if study else None
 
     def job_of(step_time: StepTime) -> JobForecast:
-        return forecast_job(trace, step_time, lease, asked.terms, checkpoint_bytes=checkpoint_bytes)
+        measured = corrected_time(step_time, correction)
+        return forecast_job(trace, measured, lease, asked.terms, checkpoint_bytes=checkpoint_bytes)
 
     ways = study.ways_to_fit if study else ()
     return Option(
@@ -112,7 +124,7 @@ def make_option(
         accelerator=accelerator,
         verdict=verdict,
         reason=reason,
-        memory=study.forecast if study else None,
+        memory=memory,
         host_memory=forecast_host(
             trace,
             memory_bytes=runtime_type.host_memory_bytes,
@@ -128,12 +140,15 @@ def make_option(
 
 
 def _verdict(
-    runtime_type: RuntimeType, accelerator: Accelerator | None, trace: Trace, study: Study | None
+    runtime_type: RuntimeType,
+    accelerator: Accelerator | None,
+    trace: Trace,
+    memory: MemoryForecast | None,
 ) -> tuple[Verdict, str]:
-    if study is not None:
+    if memory is not None:
         many = runtime_type.count > 1
         return (
-            study.forecast.verdict,
+            memory.verdict,
             f"counted as one of its {runtime_type.count} cards" if many else "",
         )
     if not trace.uses_device and (accelerator is None or accelerator.is_cuda):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
     from sojourn.forecast.changes import Kept, Variant
+    from sojourn.forecast.correction import Correction
     from sojourn.forecast.step_time import StepTime
     from sojourn.forecast.trace import Trace, Traced
     from sojourn.planning.fit import ForecastStep, Retrace
@@ -83,6 +84,7 @@ def make_plan(
     forecast_step: ForecastStep = forecast_no_step,
     terms: Terms = NO_TERMS,
     today: date | None = None,
+    corrections: Mapping[str, Correction] | None = None,
     notes: Sequence[str] = (),
 ) -> Plan:
     """Forecast a job on each runtime type and choose.
@@ -96,13 +98,14 @@ def make_plan(
         forecast_step: Gives the time of a traced step on an accelerator.
         terms: How many epochs, and what there is to spend.
         today: From which the age of figures counts; None: none is called old.
+        corrections: What probes of this job measured, by the accelerator's id.
         notes: What is to be said of the figures.
     """
     cards = {row.id: catalog.accelerator_of(row) for row in runtime_types}
     known = {card.id: card for card in cards.values() if card is not None}
     studies = study_cards(known.values(), trace_for, retrace, forecast_step)
     times = _step_times(known, trace_for, forecast_step)
-    asked = Asked(catalog=catalog, terms=terms, today=today)
+    asked = Asked(catalog=catalog, terms=terms, today=today, corrections=corrections or {})
     options = [
         make_option(
             row,

@@ -76,8 +76,14 @@ class Recording:
         self._asked |= zip(variants, found, strict=True)
         return found
 
-    def save(self, path: Path, target: str, *, data_bytes: int | None) -> None:
+    def save(self, path: Path, target: str, *, data_bytes: int | None, job: str = "") -> None:
         """Save all that was traced, and what cards of either side of Ampere need.
+
+        Args:
+            path: Where to.
+            target: The script, as it is shown.
+            data_bytes: What the job has to bring along, if that is known.
+            job: What tells it from others, "" where nothing does.
 
         Raises:
             UsageError: the file cannot be written.
@@ -97,7 +103,7 @@ class Recording:
             ): trace
             for variant, trace in self._asked.items()
         }
-        _write(path, dump_traces(target, main, varied, data_bytes=data_bytes).encode())
+        _write(path, dump_traces(target, main, varied, data_bytes=data_bytes, job=job).encode())
 
 
 def load_trace_file(path: Path) -> SavedTraces:
