@@ -12,7 +12,6 @@ from sojourn.localpath import local_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sojourn.catalog import Catalog, RuntimeType
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
     from sojourn.dataset.push import MakeEngine, PushReport
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.verifying import VerifyReport
     from sojourn.forecast.correction import ProbeReport
     from sojourn.planning.plan import Plan
+    from sojourn.planning.wallet import Wallet
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
     from sojourn.stores.base import Presentation, Store
@@ -38,9 +38,15 @@ def plan(
     timeout_s: float = 300.0,
     any_torch: bool = False,
     echo: bool = False,
+    wallet: float | None = None,
+    epochs: int | None = None,
+    deadline_s: float | None = None,
+    prefer: str = "cheapest",
+    data_bytes: int | None = None,
+    save_trace: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """Say whether an unmodified training script fits each runtime type, before any is rented.
+    """Say where an unmodified training script fits, how long it takes and what it costs.
 
     The script runs on this machine in a scratch copy of its folder, offline, with a CUDA device
     that is not there, until its optimizers have stepped twice. Nothing is rented.
@@ -54,7 +60,8 @@ def plan(
         sojourn.plan(step="train.py:train_step", batch="make_batch", batch_size=64)
 
     Args:
-        target: A .py or .ipynb file; may be left out where `step` names one.
+        target: A .py or .ipynb file, or traces that were saved with `save_trace`; may be left out
+            where `step` names one.
         *arguments: What the script gets in `sys.argv[1:]`.
         step: The function that takes one training step, its name in `target`, or its file and name:
             "train.py:train_step". It brings the model to the device itself, and takes nothing, or
@@ -71,50 +78,72 @@ def plan(
             for ways to fit.
         any_torch: Go on with a version of torch that tracing is not tested with.
         echo: Show what the script prints, through `progress`.
+        wallet: Compute units that there are to spend; what `sojourn wallet` knows if None.
+        epochs: Instead of what the script's own loop says.
+        deadline_s: Seconds within which the job shall end, from its start.
+        prefer: What ranks first: "cheapest" or "fastest".
+        data_bytes: What has to be brought to the runtime; what lies under `paths` if None.
+        save_trace: A .json or .json.gz file for the traces, to plan from again without the script.
         progress: Where to report to.
 
     Raises:
         UsageError: the target or an argument cannot be meant, or torch's version is not tested.
         CatalogError: a runtime type is not in the catalog, or the user's overlay does not load.
-        TraceError: the script could not be traced.
+        TraceError: the script could not be traced, or saved traces not be read.
+        IntegrityError: the ledger of `sojourn wallet` is damaged.
     """
-    from sojourn.catalog import default_overlay_path, load_catalog
-    from sojourn.planning.plan import make_plan
+    from sojourn.planner import PlanRequest, plan_job
     from sojourn.progress import NoProgress
-    from sojourn.redact import secret_values
-    from sojourn.script.paths import parse_path_rule
-    from sojourn.tracing.script import check_traceable
-    from sojourn.tracing.server import TraceServer
-    from sojourn.tracing.step import parse_step
-    from sojourn.tracing.tracer import Tracer
-    from sojourn.tracing.words import Words
 
-    script, function = parse_step(target, step, batch)
-    catalog = load_catalog(default_overlay_path())
-    runtime_types = _chosen_runtime_types(catalog, on, subscription)
-    check_traceable(script, any_torch=any_torch)
-    rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
-    with TraceServer() as server:
-        tracer = Tracer(
-            script=script,
-            step=function,
-            arguments=arguments,
-            rules=rules,
-            batch_size=batch_size,
-            timeout_s=timeout_s,
-            echo=echo,
-            progress=progress or NoProgress(),
-            server=server,
-            capabilities=_capabilities(catalog, runtime_types),
-            words=Words(secrets=secret_values(os.environ)),
-        )
-        return make_plan(
-            target=str(script) if function is None else f"{script}:{function.function}",
-            runtime_types=runtime_types,
-            catalog=catalog,
-            trace_for=tracer.trace_for,
-            retrace=tracer.retrace,
-        )
+    request = PlanRequest(
+        target=target,
+        arguments=arguments,
+        step=step,
+        batch=batch,
+        on=on,
+        subscription=subscription,
+        batch_size=batch_size,
+        paths=paths or {},
+        timeout_s=timeout_s,
+        any_torch=any_torch,
+        echo=echo,
+        wallet=wallet,
+        epochs=epochs,
+        deadline_s=deadline_s,
+        prefer=prefer,
+        data_bytes=data_bytes,
+        save_trace=save_trace,
+    )
+    return plan_job(request, progress or NoProgress())
+
+
+def wallet(*, set_units: float | None = None) -> Wallet:
+    """Say what there is to spend: balance, rates, quotas, and what past runs used.
+
+    Args:
+        set_units: Note this as the balance of compute units first.
+
+    Raises:
+        UsageError: that is no balance, or it cannot be written down.
+        CatalogError: the user's overlay does not load.
+        IntegrityError: the ledger is damaged.
+    """
+    from datetime import UTC, datetime
+
+    from sojourn.catalog import default_overlay_path, load_catalog
+    from sojourn.planning.wallet import make_wallet, with_observed_rates
+    from sojourn.runs.history import default_root
+    from sojourn.runs.ledger import Ledger, default_ledger_path, past_runs
+
+    now = datetime.now(UTC)
+    ledger = Ledger(path=default_ledger_path(), now=lambda: now)
+    if set_units is not None:
+        ledger.record_balance(set_units)
+    entries = ledger.entries()
+    catalog, _ = with_observed_rates(
+        load_catalog(default_overlay_path()), entries, today=now.date()
+    )
+    return make_wallet(catalog, entries, past_runs(default_root()), now=now)
 
 
 def probe(
@@ -487,35 +516,3 @@ def login(
         check_not_stored(service, os.environ)
     text = (ask or asker_for(service, os.environ))()
     return store_credential(service, text or "", environment=os.environ, replace=replace)
-
-
-def _capabilities(catalog: Catalog, runtime_types: Sequence[RuntimeType]) -> list[str]:
-    cards = (catalog.accelerator_of(row) for row in runtime_types)
-    return [card.compute_capability for card in cards if card and card.compute_capability]
-
-
-def _chosen_runtime_types(
-    catalog: Catalog, on: Sequence[str], subscription: str | None
-) -> tuple[RuntimeType, ...]:
-    """Return the runtime types that are named, or all that the subscription gets.
-
-    Raises:
-        CatalogError: one is not in the catalog.
-        UsageError: there is no such subscription, or it does not get one that is named.
-    """
-    from sojourn.catalog import get_runtime_type, get_subscription, runtime_types_of
-
-    if subscription is not None:
-        get_subscription(catalog, subscription)
-    available = runtime_types_of(catalog, subscription)
-    if not on:
-        return tuple(row for row in available if row.subscriptions)
-    chosen = tuple(get_runtime_type(catalog, name) for name in dict.fromkeys(on))
-    for row in chosen if subscription is not None else ():
-        if row not in available:
-            who = ", ".join(row.subscriptions) or "nobody any more"
-            raise UsageError(
-                f"{row.id} is not lent to the subscription {subscription}; who gets it: {who}.",
-                remedy=f"Leave out --on {row.id}, or name another --subscription.",
-            )
-    return chosen

@@ -98,6 +98,26 @@ def format_duration(duration_s: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def format_brief_duration(duration_s: float) -> str:
+    """Show a duration as `format_duration` does, and what is under a second in milliseconds."""
+    if duration_s <= 0 or duration_s >= 1:
+        return format_duration(duration_s)
+    milliseconds = duration_s * 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < _TEN else f"{milliseconds:.0f} ms"
+
+
+def format_units(units: float) -> str:
+    """Show compute units with three digits or so: `0`, `0.004`, `3.10`, `31.0`, `310`."""
+    if units == 0:
+        return "0"
+    size = abs(units)
+    if size < 1 / _TEN:
+        return f"{units:.2g}"
+    if size < _TEN:
+        return f"{units:.2f}"
+    return f"{units:.1f}" if size < _TEN * _TEN else f"{units:.0f}"
+
+
 def format_count(count: int, name: str) -> str:
     """Write a number of things: "1 step", "2 steps"."""
     return f"{count} {name}{'' if count == 1 else 's'}"

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.forecast.correction import Correction, job_key
+from sojourn.runs.corrections import default_corrections_path, keep_correction
+from sojourn.script.source import read_source
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 TRAINING = """
@@ -118,10 +122,10 @@ def test_where_nothing_fits_only_what_can_be_done_is_advised(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_an_option_of_the_script_s_is_led_behind_the_dashes(tmp_path: Path, verb: str) -> None:
-    result = sojourn(verb, script(tmp_path, "pass"), "--epochs", "3")
+    result = sojourn(verb, script(tmp_path, "pass"), "--lr", "3")
     assert result.returncode == 2
     assert "No such option" in result.stderr
-    assert f"go after `--`: sojourn {verb} TARGET -- --epochs" in result.stderr
+    assert f"go after `--`: sojourn {verb} TARGET -- --lr" in result.stderr
 
 
 @pytest.mark.torch
@@ -208,11 +212,152 @@ def test_an_unknown_runtime_names_the_near_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [("--timeout", "soon"), ("--batch-size", "0"), ("--path", "x"), ("--nonsense",)]
+    "option",
+    [
+        ("--timeout", "soon"),
+        ("--batch-size", "0"),
+        ("--path", "x"),
+        ("--nonsense",),
+        ("--wallet", "0"),
+        ("--wallet", "-3"),
+        ("--wallet", "nan"),
+        ("--wallet", "much"),
+        ("--epochs", "0"),
+        ("--epochs", "-1"),
+        ("--epochs", "1.5"),
+        ("--deadline", "0h"),
+        ("--deadline", "tomorrow"),
+        ("--data-bytes", "-1"),
+        ("--data-bytes", "lots"),
+        ("--subscription", "platinum"),
+        ("--save-trace", "traces.txt"),
+        ("--save-trace", "/nowhere/traces.json"),
+    ],
 )
 def test_bad_options_are_bad_usage(option: tuple[str, ...]) -> None:
     result = sojourn("plan", SCRIPTS / "gan.py", *option)
     assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("--wallet", "0"), ("--epochs", "0")])
+def test_a_wallet_or_epochs_of_zero_are_refused_with_the_remedy_in_json_too(
+    option: str, value: str
+) -> None:
+    result = sojourn("plan", SCRIPTS / "gan.py", option, value, "--json")
+    assert result.returncode == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == "usage"
+    assert option in error["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("line", "needle"),
+    [
+        ("rate_units_per_hour = -1.0", "rate_units_per_hour"),
+        ("vcpus = 0", "vcpus"),
+        ("network_bytes_per_s = -5", "network_bytes_per_s"),
+        ("rate_units_per_hour =", "not TOML"),
+    ],
+)
+def test_a_catalog_with_a_missing_or_negative_figure_is_refused_with_file_line_and_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, needle: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    overlay = tmp_path / "sojourn" / "catalog.toml"
+    overlay.parent.mkdir()
+    overlay.write_text(f'[runtime_types."colab/t4"]\n{line}\n', "utf-8")
+    result = sojourn("plan", SCRIPTS / "gan.py")
+    assert result.returncode == 3
+    assert str(overlay) in result.stderr
+    assert needle in result.stderr
+    assert "line 2" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def fields_of(option: dict[str, object]) -> dict[str, object]:
+    """Return what tracing decides of an option, without what the seconds of tracing do."""
+    names = ("runtime", "verdict", "device_memory", "max_batch_size", "rate_units_per_hour")
+    return {name: option[name] for name in names}
+
+
+@pytest.mark.torch
+def test_saved_traces_are_a_target_for_other_wallets_and_cards_without_the_script(
+    tmp_path: Path,
+) -> None:
+    target = script(tmp_path, TRAINING.format(batch=512))
+    saved = tmp_path / "train.json.gz"
+    made = sojourn("plan", target, "--on", "colab/t4", "--json", "--save-trace", saved)
+    assert made.returncode == 0, made.stderr
+    target.unlink()
+    again = sojourn("plan", saved, "--on", "colab/t4", "--json", "--wallet", "3", "--epochs", "2")
+    assert again.returncode == 0, again.stderr
+    first, second = json.loads(made.stdout), json.loads(again.stdout)
+    assert [*map(fields_of, first["options"])] == [*map(fields_of, second["options"])]
+    assert second["target"] == first["target"]
+    assert (second["terms"]["wallet_units"], second["options"][0]["epochs"]) == (3.0, 2)
+    other = sojourn("plan", saved, "--on", "colab/a100-40gb", "--json")
+    assert json.loads(other.stdout)["options"][0]["max_batch_size"] > 512
+
+
+@pytest.mark.torch
+def test_what_a_probe_measured_of_this_job_is_reckoned_with_and_not_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    target = script(tmp_path, TRAINING.format(batch=512))
+    saved = tmp_path / "train.json"
+    before = sojourn("plan", target, "--on", "colab/t4", "--json", "--save-trace", saved)
+    for job, is_this in ((job_key(read_source(target).code, (), 512), True), ("other", False)):
+        kept = Correction(
+            job=job,
+            accelerator="t4",
+            measured_on="2026-11-20",
+            steps=20,
+            memory_ratio=2.0,
+            step_ratio=None,
+        )
+        corrections = default_corrections_path()
+        corrections.unlink(missing_ok=True)
+        keep_correction(corrections, kept)
+        for again in (target, saved):
+            after = sojourn("plan", again, "--on", "colab/t4", "--json")
+            first, second = (reserved_on_t4(result) for result in (before, after))
+            assert second == pytest.approx(first * (2.0 if is_this else 1.0), abs=2)
+
+
+def reserved_on_t4(result: subprocess.CompletedProcess[str]) -> int:
+    (option,) = json.loads(result.stdout)["options"]
+    expected: int = option["device_memory"]["peak_reserved_bytes"]["expected"]
+    return expected
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--batch-size", "3"),
+        ("--path", "/a=/b"),
+        ("--step", "f"),
+        ("--save-trace", "other.json"),
+        ("--", "x"),
+    ],
+)
+def test_what_saved_traces_cannot_tell_any_more_is_refused(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    (tmp_path / "t.json").write_text("{}")
+    result = sojourn("plan", tmp_path / "t.json", *option)
+    assert result.returncode == 2
+    assert "plan the script itself" in result.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"schema": "sojourn.traces/0", "traces": []}'])
+def test_a_file_that_holds_no_saved_traces_has_status_4(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.json").write_text(content)
+    result = sojourn("plan", tmp_path / "t.json", "--json")
+    assert result.returncode == 4
+    assert "--save-trace" in json.loads(result.stdout)["error"]["remedy"]
     assert "Traceback" not in result.stderr
 
 

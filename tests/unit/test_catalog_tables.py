@@ -45,7 +45,7 @@ def test_each_shipped_figure_has_a_source_and_a_date(
     for source in row.sources.values():
         assert source.source
         assert source.as_of is not None
-        assert date(2020, 1, 1) < date.fromisoformat((source.as_of + "-01-01")[:10])
+        assert date(2020, 1, 1) <= date.fromisoformat((source.as_of + "-01-01")[:10])
 
 
 def test_colab_and_kaggle_are_there_with_what_is_retired() -> None:

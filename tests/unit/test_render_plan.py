@@ -15,7 +15,8 @@ from sojourn.forecast.memory import Range, Verdict, forecast_memory
 from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.fit import WayToFit
 from sojourn.planning.plan import Option, Plan
-from sojourn.render.plan import plan_document, plan_text
+from sojourn.render.plan import plan_text
+from sojourn.render.plan_document import plan_document
 from sojourn.units import GIB, MIB
 
 CARD = Accelerator(id="t4", name="T4", memory_bytes=15 * GIB, compute_capability="7.5")
@@ -103,6 +104,7 @@ def test_the_document_says_where_the_memory_goes_and_what_would_make_it_fit() ->
             "verdict": "fits",
             "peak_reserved_bytes": {"low": 10**9, "expected": 2 * 10**9, "high": 3 * 10**9},
             "step_seconds": None,
+            "reasons": {"step_seconds": "how long a step takes was not forecast"},
         }
     ]
     assert document["trace"]["kept"] == [

@@ -10,10 +10,12 @@ from sojourn.units import (
     KIB,
     MIB,
     TIB,
+    format_brief_duration,
     format_bytes,
     format_count,
     format_duration,
     format_rate,
+    format_units,
     parse_bytes,
     parse_duration,
 )
@@ -148,3 +150,19 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_a_count_agrees_with_its_noun() -> None:
     assert [format_count(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0.0 s"), (0.00042, "0.4 ms"), (0.018, "18 ms"), (1.2, "1.2 s"), (200.0, "3 m 20 s")],
+)
+def test_durations_under_a_second_are_shown_in_milliseconds(seconds: float, text: str) -> None:
+    assert format_brief_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("units", "text"),
+    [(0.0, "0"), (0.0042, "0.0042"), (0.58, "0.58"), (3.1, "3.10"), (31.04, "31.0"), (310, "310")],
+)
+def test_units_are_shown_with_three_digits_or_so(units: float, text: str) -> None:
+    assert format_units(units) == text

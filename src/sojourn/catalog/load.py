@@ -49,11 +49,11 @@ def load_catalog(overlay: Path | None = None) -> Catalog:
     shipped = resources.files("sojourn.catalog")
     for name in _SHIPPED:
         text = shipped.joinpath(name).read_text(encoding="utf-8")
-        catalog = _laid_over(catalog, _parse(text, file=name), file=name, is_overlay=False)
+        catalog = _laid_over(catalog, text, file=name, is_overlay=False)
     if overlay is not None:
         text = _read_overlay(overlay)
         file = str(overlay)
-        catalog = _laid_over(catalog, _parse(text, file=file), file=file, is_overlay=True)
+        catalog = _laid_over(catalog, text, file=file, is_overlay=True)
     return catalog
 
 
@@ -91,9 +91,13 @@ def _parse(text: str, *, file: str) -> dict[str, Any]:
     return tables
 
 
-def _laid_over(
-    catalog: Catalog, tables: Mapping[str, Any], *, file: str, is_overlay: bool
-) -> Catalog:
+def _laid_over(catalog: Catalog, text: str, *, file: str, is_overlay: bool) -> Catalog:
+    tables = _parse(text, file=file)
+
+    def place_of(section: str, row_id: str) -> Place:
+        row = _header(section, row_id)
+        return Place(file=file, row=row, is_overlay=is_overlay, text=text)
+
     def rows(section: str, record: type[Row], standing: Mapping[str, Row]) -> dict[str, Row]:
         given = tables.get(section, {})
         if not isinstance(given, dict):
@@ -104,7 +108,7 @@ def _laid_over(
         laid = dict(standing)
         readers = readers_of(record)
         for row_id, table in given.items():
-            place = Place(file=file, row=_header(section, row_id), is_overlay=is_overlay)
+            place = place_of(section, row_id)
             values = read_row(table, readers=readers, place=place)
             laid[row_id] = _row(row_id, values, record=record, standing=standing, place=place)
         return laid
@@ -115,7 +119,7 @@ def _laid_over(
         subscriptions=rows("subscriptions", Subscription, catalog.subscriptions),
     )
     for row_id in tables.get("runtime_types", {}):
-        place = Place(file=file, row=_header("runtime_types", row_id), is_overlay=is_overlay)
+        place = place_of("runtime_types", row_id)
         _check_references(result, result.runtime_types[row_id], place=place)
     return result
 
@@ -152,10 +156,12 @@ def _check_references(catalog: Catalog, runtime_type: RuntimeType, *, place: Pla
             f'`accelerator = "{accelerator}"` names no accelerator of the catalog.',
             f"{meant(accelerator, catalog.accelerators)} "
             f"Or describe it in a table [accelerators.{accelerator}].",
+            key="accelerator",
         )
     for subscription in runtime_type.subscriptions:
         if subscription not in catalog.subscriptions:
             raise place.error(
                 f'`subscriptions` names "{subscription}", which the catalog does not hold.',
                 meant(subscription, catalog.subscriptions),
+                key="subscriptions",
             )

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 YOUR_FIGURE = "your catalog.toml"
+OBSERVED = "your own runs"
+# Colab changed its rates about twice a year between 2022 and 2026.
+STALE_AFTER = timedelta(days=180)
 
 
 def first_day(as_of: str) -> date:
@@ -33,6 +36,11 @@ class Source:
     def is_yours(self) -> bool:
         """Whether the user's own catalog gave the figure."""
         return self.source == YOUR_FIGURE
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the figure was read off the user's own runs."""
+        return self.source == OBSERVED
 
     def is_older_than(self, age: timedelta, *, today: date) -> bool:
         """Whether the figure may be older than `age`. A month or year counts from its first day."""
@@ -73,9 +81,11 @@ class RuntimeType:
 
     `accelerator` is None on a CPU runtime. `host_memory_bytes`, `disk_bytes` and `vcpus` are those
     of the whole machine. `session_limit_s` is the shortest limit that a subscription with this type
-    has, None where no limit is known; see `Catalog.session_limit_s`. `rate_units_per_hour` is None
-    where nobody measured it, 0 where it costs no units; `weekly_quota_s` is None where there is no
-    quota. `retired` is the day it went (`YYYY-MM-DD`, or as much as is known), or None.
+    has, None where no limit is known; see `Catalog.session_limit_s`. `network_bytes_per_s` is what
+    a download to the machine was seen to reach, None where nobody measured it.
+    `rate_units_per_hour` is None where nobody measured it, 0 where it costs no units;
+    `weekly_quota_s` is None where there is no quota. `retired` is the day it went (`YYYY-MM-DD`, or
+    as much as is known), or None.
     """
 
     id: str
@@ -86,6 +96,7 @@ class RuntimeType:
     host_memory_bytes: int | None = None
     disk_bytes: int | None = None
     vcpus: int | None = None
+    network_bytes_per_s: float | None = None
     session_limit_s: float | None = None
     weekly_quota_s: float | None = None
     rate_units_per_hour: float | None = None

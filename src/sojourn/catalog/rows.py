@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from sojourn.catalog.lines import find_line
 from sojourn.catalog.models import YOUR_FIGURE, Source, first_day
 from sojourn.errors import CatalogError
 
@@ -33,15 +34,21 @@ _SOURCE_KEYS = ("source", "as_of")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where something stands in a catalog file. `is_overlay` tells the user's own file."""
+    """Where something stands in a catalog file, whose `text` tells on which line.
+
+    `is_overlay` tells the user's own file.
+    """
 
     file: str
     row: str
     is_overlay: bool
+    text: str = ""
 
-    def error(self, what: str, remedy: str) -> CatalogError:
-        """Return an error that names this place."""
-        return CatalogError(f"In {self.file}, row [{self.row}], {what}", remedy=remedy)
+    def error(self, what: str, remedy: str, *, key: str | None = None) -> CatalogError:
+        """Return an error that names this place, with the line of `key` if that is given."""
+        number = find_line(self.text, self.row, key)
+        line = "" if number is None else f"line {number}, "
+        return CatalogError(f"In {self.file}, {line}row [{self.row}], {what}", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +91,7 @@ def read_row(table: object, *, readers: Readers, place: Place) -> RowValues:
         if key == "sources":
             continue
         if key not in readers:
-            raise place.error(f"the key `{key}` is not known.", meant(key, readers))
+            raise place.error(f"the key `{key}` is not known.", meant(key, readers), key=key)
         arguments[key] = readers[key](key, value, place)
     sources = _read_sources(table.get("sources", {}), keys=arguments, place=place)
     if place.is_overlay:
@@ -173,7 +180,9 @@ def _whole(key: str, value: object, place: Place) -> int:
 
 def _unfit(key: str, value: object, expected: str, place: Place) -> CatalogError:
     shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    return place.error(f"`{key} = {shown}` is not {expected}.", f"Write {expected} for `{key}`.")
+    return place.error(
+        f"`{key} = {shown}` is not {expected}.", f"Write {expected} for `{key}`.", key=key
+    )
 
 
 _READER_OF: dict[object, Callable[[str, object, Place], Any]] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "runtimes": "what can be rented: memory, rate, limits, who gets it",
-    "plan": "will it fit, and what does it cost, before anything is rented",
+    "plan": "will it fit, how long does it take, what does it cost; before all renting",
     "probe": "measure a few real steps on the rented machine, beside the forecast",
     "push": "send a folder to a store; only what changed",
     "pull": "get it back, byte for byte",
@@ -28,6 +28,7 @@ VERBS = {
     "runs": "runs so far",
     "logs": "a run's output",
     "login": "store a credential where its vendor's own tools look",
+    "wallet": "what there is to spend: balance, rates, quotas, what runs used",
     "doctor": "what is installed, reachable and permitted",
 }
 

@@ -1,9 +1,9 @@
-"""`sojourn plan`: will it fit, and what does it cost, before anything is rented."""
+"""`sojourn plan`: will it fit, how long does it take, what does it cost; before all renting."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 @click.option("--on", multiple=True, metavar="RT", help="Look at this runtime type; repeatable.")
 @click.option(
     "--subscription", metavar="S", help="Only what S gets: free, payg, pro, pro+, kaggle."
+)
+@click.option(
+    "--wallet",
+    type=float,
+    metavar="UNITS",
+    help="What there is to spend, in compute units; what `sojourn wallet` knows if left out.",
+)
+@click.option("--epochs", type=int, metavar="N", help="Instead of what the script's loop says.")
+@click.option("--deadline", metavar="DURATION", help="The job shall end within so long: 6h.")
+@click.option("--cheapest", "prefer", flag_value="cheapest", help="Rank by units, then by time.")
+@click.option(
+    "--fastest", "prefer", flag_value="fastest", default="cheapest", help="Rank by time first."
+)
+@click.option(
+    "--data-bytes", metavar="SIZE", help="What has to be brought there: 2GB; else that of --path."
 )
 @click.option(
     "--batch-size",
@@ -48,6 +63,11 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as a page."
 )
 @click.option(
+    "--save-trace",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the traces, .json or .json.gz, to plan from again without the script.",
+)
+@click.option(
     "--timeout", default="5m", show_default=True, help="How long one pass of tracing may take."
 )
 @click.option(
@@ -57,22 +77,18 @@ if TYPE_CHECKING:
 def command(
     output: Output,
     *,
-    target: Path,
-    arguments: tuple[str, ...],
-    on: tuple[str, ...],
-    subscription: str | None,
-    batch_size: int | None,
-    step: str | None,
-    batch: str | None,
     paths: tuple[str, ...],
     html: Path | None,
     timeout: str,
-    any_torch: bool,
+    deadline: str | None,
+    data_bytes: str | None,
+    **asked: Any,
 ) -> int:
-    """Say on which runtime types TARGET, a .py or .ipynb as it is, fits; ARGS go to the script.
+    """Say where TARGET, a .py or .ipynb as it is, fits, how long it takes, and what it costs.
 
     The script runs here, offline, in a scratch copy of its folder, with a CUDA device that is not
-    there, until its optimizers have stepped twice. /content is taken to be the script's folder.
+    there, until its optimizers have stepped twice; ARGS go to it. /content is taken to be its
+    folder. A TARGET that --save-trace wrote (.json, .json.gz) is planned without running anything.
 
     Costs nothing: no runtime is started. Takes seconds to a minute and as much host memory as the
     script itself.
@@ -81,7 +97,10 @@ def command(
     Example:
       sojourn plan train.py
       sojourn plan baseline.ipynb --on colab/t4 --on colab/a100-40gb
+      sojourn plan train.py --subscription pro --wallet 40 --deadline 6h --fastest
       sojourn plan train.py --path /content/data=./data -- --epochs 3
+      sojourn plan train.py --save-trace train.json.gz
+      sojourn plan train.json.gz --wallet 10
       sojourn plan train.py --step train_step --batch make_batch --batch-size 64
 
     \b
@@ -89,34 +108,41 @@ def command(
       0  planned; something fits, or may
       2  bad usage, no such file, or torch is not installed, or not one that is tested
       3  unknown runtime type, or your catalog.toml does not load
-      4  the script could not be traced
+      4  the script could not be traced, or the saved traces not be read
+      6  the ledger of your wallet is damaged
       8  nothing fits
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
-    from sojourn import api
-    from sojourn.cli._page import check_page, write_page
-    from sojourn.render.html import plan_page
-    from sojourn.render.plan import plan_document, plan_text
-    from sojourn.units import parse_duration
+    from sojourn.cli._page import check_page
+    from sojourn.planner import PlanRequest, plan_job
+    from sojourn.units import parse_bytes, parse_duration
 
-    for rule in paths:
-        if "=" not in rule:
-            raise UsageError(f"--path {rule} says no LOCAL.", remedy="Write --path REMOTE=LOCAL.")
     if html is not None:
         check_page(html)
-    plan = api.plan(
-        target,
-        *arguments,
-        on=on,
-        subscription=subscription,
-        batch_size=batch_size,
-        step=step,
-        batch=batch,
-        paths=dict(rule.split("=", 1) for rule in paths),
+    request = PlanRequest(
+        paths=_parse_paths(paths),
         timeout_s=parse_duration(timeout),
-        any_torch=any_torch,
+        deadline_s=None if deadline is None else parse_duration(deadline),
+        data_bytes=None if data_bytes is None else parse_bytes(data_bytes),
         echo=output.verbose,
-        progress=output.progress(),
+        **asked,
     )
+    return _show(plan_job(request, output.progress()), output, html)
+
+
+def _parse_paths(rules: tuple[str, ...]) -> dict[str, str]:
+    for rule in rules:
+        if "=" not in rule:
+            raise UsageError(f"--path {rule} says no LOCAL.", remedy="Write --path REMOTE=LOCAL.")
+    pairs = (rule.split("=", 1) for rule in rules)
+    return dict(pairs)
+
+
+def _show(plan: Plan, output: Output, html: Path | None) -> int:
+    from sojourn.cli._page import write_page
+    from sojourn.render.html import plan_page
+    from sojourn.render.plan import plan_text
+    from sojourn.render.plan_document import plan_document
+
     if html is not None:
         write_page(html, plan_page(plan))
         output.progress().note(f"The plan as a page: {html}")

@@ -116,6 +116,10 @@ class Variant:
     changes: Changes
 
 
+# Backward passes to a step that are traced where a changed job accumulates, however many it has:
+# with two, gradients live through a forward pass, and more change nothing in memory.
+TRACED_PASSES = 2
+
 NO_CHANGES = Changes()
 NO_TRAITS = Traits()
 

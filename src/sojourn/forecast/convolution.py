@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sojourn.forecast.convolution_table import TREES
@@ -54,6 +55,8 @@ class Workspace:
     high: int
 
 
+# Layers repeat, steps do, and a forecast replays both three times.
+@lru_cache(maxsize=1 << 14)
 def convolution_workspace(call: Convolution, compute_capability: str) -> Workspace:
     """Return the workspace of one convolution kernel.
 

@@ -100,12 +100,11 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
     usable = memory_bytes - context
     low = _replay(trace, _LOW, usable, compute_capability)
     expected = _replay(trace, EXPECTED, usable, compute_capability)
-    high = _replay(trace, _HIGH, usable, compute_capability)
     expected_bytes = expected.allocator.peak_reserved_bytes
     reserved = Range(
         low=min(low.allocator.peak_reserved_bytes, expected_bytes) * (1 - _UNSEEN_LOW),
         expected=expected_bytes,
-        high=_with_unseen(max(high.allocator.peak_reserved_bytes, expected_bytes), high, usable),
+        high=_high_bytes(trace, expected, usable, compute_capability),
     )
     return MemoryForecast(
         usable_bytes=usable,
@@ -115,6 +114,25 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
         peak=expected.peak,
         verdict=verdict_of(reserved, usable),
     )
+
+
+def high_reserved_bytes(trace: Trace, *, memory_bytes: int, compute_capability: str) -> float:
+    """Return the high bound of reserved memory alone, as `forecast_memory` has it.
+
+    Args:
+        trace: The traced script.
+        memory_bytes: What torch says the card's total memory is.
+        compute_capability: As NVIDIA writes it: "7.5".
+    """
+    usable = memory_bytes - workspace.context_bytes(compute_capability)
+    expected = _replay(trace, EXPECTED, usable, compute_capability)
+    return _high_bytes(trace, expected, usable, compute_capability)
+
+
+def _high_bytes(trace: Trace, expected: _Replay, usable_bytes: int, capability: str) -> float:
+    high = _replay(trace, _HIGH, usable_bytes, capability)
+    peak_bytes = max(high.allocator.peak_reserved_bytes, expected.allocator.peak_reserved_bytes)
+    return _with_unseen(peak_bytes, high, usable_bytes)
 
 
 def verdict_of(reserved: Range, usable_bytes: float) -> Verdict:

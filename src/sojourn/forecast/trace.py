@@ -269,6 +269,11 @@ class BatchScale:
         self._counterparts = [e for e in second.events if not isinstance(e, Free)]
 
     @property
+    def second(self) -> Trace:
+        """The trace at the other batch size."""
+        return self._second
+
+    @property
     def is_possible(self) -> bool:
         """Whether the two traces allocate and run the same, in the same order."""
         first, second = self._first, self._second

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sojourn.forecast.changes import Changes, Variant
-from sojourn.forecast.memory import Verdict
-from sojourn.planning.fit import forecast_on, with_growth
+from sojourn.forecast.memory import high_reserved_bytes
+from sojourn.forecast.workspace import context_bytes
+from sojourn.planning.fit import forecast_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,12 +87,12 @@ def _search(fits_at: Callable[[int], bool], guess: int) -> int:
 
 def _excess(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> float:
     """Return by how many bytes the high bound is over what the card can give; negative if under."""
-    forecast = forecast_on(trace, accelerator)
-    if forecast is None:
+    memory_bytes, capability = accelerator.memory_bytes, accelerator.compute_capability
+    if memory_bytes is None or capability is None:
         return 1.0
-    forecast = with_growth(forecast, growth_bytes)
-    over = forecast.peak_reserved_bytes.high - forecast.usable_bytes
-    return min(over, -1.0) if forecast.verdict is Verdict.FITS else max(over, 1.0)
+    high = high_reserved_bytes(trace, memory_bytes=memory_bytes, compute_capability=capability)
+    over = high + growth_bytes - (memory_bytes - context_bytes(capability))
+    return min(over, -1.0) if over <= 0 else max(over, 1.0)
 
 
 def trial_of(case: Case, max_batch_size: int) -> Variant | None:

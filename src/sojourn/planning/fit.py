@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from sojourn.forecast.memory import MemoryForecast, Range, Verdict, forecast_memory, verdict_of
+from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Role
 
 if TYPE_CHECKING:
@@ -14,6 +15,22 @@ if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator
     from sojourn.forecast.changes import Kept, Variant
     from sojourn.forecast.trace import Trace, Traced
+    from sojourn.planning.job import JobForecast
+
+UNKNOWN_STEP_TIME = StepTime(step_s=None, reason="how long a step takes was not forecast")
+
+
+class ForecastStep(Protocol):
+    """Forecasts how long a step of a traced job takes on an accelerator."""
+
+    def __call__(self, trace: Trace, accelerator: Accelerator, /) -> StepTime:
+        """Return it, with the reason where it cannot be known."""
+        ...
+
+
+def forecast_no_step(_trace: Trace, _accelerator: Accelerator) -> StepTime:
+    """Be a `ForecastStep` that knows nothing."""
+    return UNKNOWN_STEP_TIME
 
 
 class Retrace(Protocol):
@@ -31,13 +48,17 @@ class Retrace(Protocol):
 class WayToFit:
     """A change to the script under which it fits, and what it then takes, in bytes.
 
-    `code` are the lines to write; `change` says it in a few words.
+    `code` are the lines to write; `change` says it in a few words. `step_time` is that of an
+    optimizer step with as many samples as before; `job` is what the whole job takes on a runtime
+    type, None as long as only the card is looked at.
     """
 
     change: str
     code: str
     verdict: Verdict
     peak_reserved_bytes: Range
+    step_time: StepTime = UNKNOWN_STEP_TIME
+    job: JobForecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from sojourn.forecast.curve import MemoryCurve, memory_curve
 from sojourn.forecast.growth import WORTH_NAMING_BYTES, suspected_growth_bytes
 from sojourn.forecast.memory import MemoryForecast, Verdict
 from sojourn.planning.batch import agrees, find_max_batch_size, trace_max_batch_sizes, trial_of
-from sojourn.planning.fit import Case, forecast_on, with_growth
+from sojourn.planning.fit import Case, forecast_no_step, forecast_on, with_growth
 from sojourn.planning.ways import find_ways_to_fit, first_variants
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator
     from sojourn.forecast.changes import Kept
     from sojourn.forecast.trace import Traced
-    from sojourn.planning.fit import Retrace, WayToFit
+    from sojourn.planning.fit import ForecastStep, Retrace, WayToFit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ def study_cards(
     accelerators: Iterable[Accelerator],
     trace_for: Callable[[str], Traced],
     retrace: Retrace,
+    forecast_step: ForecastStep = forecast_no_step,
 ) -> dict[str, Study]:
     """Study a job on each card that the catalog knows well enough, by the card's id."""
     distinct = {accelerator.id: accelerator for accelerator in accelerators}
@@ -55,7 +56,7 @@ def study_cards(
     if wanted := list(dict.fromkeys([*first_variants(unfit), *trials])):
         retrace(wanted)
     sizes = {id_: size for sized in scaled for id_, size in sized.checked(retrace).items()}
-    ways = find_ways_to_fit(unfit, retrace)
+    ways = find_ways_to_fit(unfit, retrace, forecast_step)
     ways_of = {case.accelerator.id: found for case, found in zip(unfit, ways, strict=True)}
     return {
         case.accelerator.id: Study(
@@ -98,7 +99,8 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     """Return the cases that share a trace together."""
     groups: dict[int, list[Case]] = {}
     for case in cases:
-        groups.setdefault(id(case.trace), []).append(case)
+        # What stands beside the events may have been put in anew for each.
+        groups.setdefault(id(case.trace.events), []).append(case)
     return list(groups.values())
 
 

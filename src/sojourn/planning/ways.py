@@ -2,28 +2,36 @@
 
 Each is traced again with the change around the script, never guessed. First come single changes;
 where none is sure to fit, smaller micro-batches and pairs of changes. They are ranked by what they
-cost in time.
+cost in time: forecast from their own traces where that can be done for all, else by rule.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sojourn.forecast.changes import Changes, Variant
-from sojourn.forecast.memory import Verdict
+from sojourn.forecast.changes import TRACED_PASSES, Changes, Variant
+from sojourn.forecast.memory import Range, Verdict
 from sojourn.forecast.trace import Role
 from sojourn.planning import snippets
 from sojourn.planning.batch import micro_batches
-from sojourn.planning.fit import WayToFit, epoch_growth_bytes, forecast_on, with_growth
+from sojourn.planning.fit import (
+    WayToFit,
+    epoch_growth_bytes,
+    forecast_no_step,
+    forecast_on,
+    with_growth,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sojourn.forecast.memory import MemoryForecast
+    from sojourn.forecast.step_time import StepTime
     from sojourn.forecast.trace import Trace
-    from sojourn.planning.fit import Case, Retrace
+    from sojourn.planning.fit import Case, ForecastStep, Retrace
 
 # What a step takes longer, as a share: only an order to rank by, not a forecast. Matrix products in
 # half precision run at twice the rate and more where a card has tensor cores (compute capability
@@ -33,6 +41,8 @@ _AUTOCAST, _AUTOCAST_WITHOUT_TENSOR_CORES = -0.4, 0.05
 _TENSOR_CORES_SINCE = (7, 0)
 _BFLOAT16_SINCE = (8, 0)
 _SAFE_SHARE = 0.97
+# The family of kernels, of those that a step's time is told by, that runs once a step.
+_OPTIMIZER = "optimizer"
 _RANK = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.DOES_NOT_FIT: 2}
 
 
@@ -66,6 +76,7 @@ class Tried:
 
     way: Way
     forecast: MemoryForecast
+    time: StepTime
 
     @property
     def fits(self) -> bool:
@@ -78,40 +89,53 @@ def first_variants(cases: Sequence[Case]) -> list[Variant]:
     return _wanted(cases, [single_ways(case) for case in cases])
 
 
-def find_ways_to_fit(cases: Sequence[Case], retrace: Retrace) -> list[tuple[WayToFit, ...]]:
+def find_ways_to_fit(
+    cases: Sequence[Case], retrace: Retrace, forecast_step: ForecastStep = forecast_no_step
+) -> list[tuple[WayToFit, ...]]:
     """Find changes under which each job fits its card better than it does as it is.
 
     Args:
         cases: Jobs on cards that they do not fit, or only just.
         retrace: Traces the changed script; asked twice at most.
+        forecast_step: Says how long a step of the changed script takes.
 
     Returns:
         For each case its ways, what costs least time first.
     """
     first = [single_ways(case) for case in cases]
-    singles = _try_all(cases, first, retrace)
+    try_all = partial(_try_all, retrace=retrace, forecast_step=forecast_step)
+    singles = try_all(cases, first)
     again = [
         [] if any(tried.fits for tried in found) else further_ways(case, found)
         for case, found in zip(cases, singles, strict=True)
     ]
-    pairs = _try_all(cases, again, retrace) if any(again) else [[] for _ in cases]
+    pairs = try_all(cases, again) if any(again) else [[] for _ in cases]
     return [_ranked([*a, *b]) for a, b in zip(singles, pairs, strict=True)]
 
 
 def _ranked(found: Sequence[Tried]) -> tuple[WayToFit, ...]:
+    known = {id(tried): tried.time.step_s.expected for tried in found if tried.time.step_s}
+    is_known = len(known) == len(found)
     return tuple(
         WayToFit(
             change=tried.way.change,
             code=tried.way.code,
             verdict=tried.forecast.verdict,
             peak_reserved_bytes=tried.forecast.peak_reserved_bytes,
+            step_time=tried.time,
         )
-        for tried in sorted(found, key=lambda tried: tried.way.slower_by)
+        for tried in sorted(
+            found, key=lambda tried: known[id(tried)] if is_known else tried.way.slower_by
+        )
     )
 
 
 def _try_all(
-    cases: Sequence[Case], ways: Sequence[Sequence[Way]], retrace: Retrace
+    cases: Sequence[Case],
+    ways: Sequence[Sequence[Way]],
+    *,
+    retrace: Retrace,
+    forecast_step: ForecastStep,
 ) -> list[list[Tried]]:
     """Trace all ways of all cases in one go."""
     distinct = _wanted(cases, ways)
@@ -120,7 +144,7 @@ def _try_all(
         [
             tried
             for way in own
-            if (tried := _judged(case, way, traces[_variant(case, way)])) is not None
+            if (tried := _judged(case, way, traces[_variant(case, way)], forecast_step)) is not None
         ]
         for case, own in zip(cases, ways, strict=True)
     ]
@@ -141,7 +165,7 @@ def _variant(case: Case, way: Way) -> Variant:
     return Variant(compute_capability=case.capability, changes=way.changes)
 
 
-def _judged(case: Case, way: Way, trace: Trace | None) -> Tried | None:
+def _judged(case: Case, way: Way, trace: Trace | None, forecast_step: ForecastStep) -> Tried | None:
     """Return what came of a way; None if it could not be traced, or is no help."""
     forecast = None if trace is None else forecast_on(trace, case.accelerator)
     if trace is None or forecast is None:
@@ -152,7 +176,29 @@ def _judged(case: Case, way: Way, trace: Trace | None) -> Tried | None:
     forecast = with_growth(forecast, growth_bytes)
     if _RANK[forecast.verdict] >= _RANK[case.forecast.verdict]:
         return None
-    return Tried(way=way, forecast=forecast)
+    time = whole_step(forecast_step(trace, case.accelerator), way.changes.accumulate)
+    return Tried(way=way, forecast=forecast, time=time)
+
+
+def whole_step(traced: StepTime, accumulate: int) -> StepTime:
+    """Return the time of a step that accumulates, from one of which fewer passes were traced.
+
+    Its passes take so many times longer, the optimizer's own part does not.
+    """
+    step_s = traced.step_s
+    if accumulate == 1 or step_s is None or step_s.expected <= 0:
+        return traced
+    once_s = min(traced.by_family_s.get(_OPTIMIZER, 0.0), step_s.expected)
+    times = accumulate / TRACED_PASSES
+    factor = ((step_s.expected - once_s) * times + once_s) / step_s.expected
+    by_family = {
+        family: seconds if family == _OPTIMIZER else seconds * times
+        for family, seconds in traced.by_family_s.items()
+    }
+    whole = Range(
+        low=step_s.low * factor, expected=step_s.expected * factor, high=step_s.high * factor
+    )
+    return replace(traced, step_s=whole, by_family_s=by_family)
 
 
 def single_ways(case: Case) -> list[Way]:

@@ -6,10 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sojourn.forecast.memory import Verdict
-from sojourn.units import format_bytes, format_count
+from sojourn.render.plan import VERDICT_WORDS, small_print
+from sojourn.units import format_brief_duration, format_bytes, format_count, format_units
 
 if TYPE_CHECKING:
-    from sojourn.planning.plan import Option, Plan
+    from sojourn.forecast.memory import Range
+    from sojourn.planning.job import JobForecast
+    from sojourn.planning.option import Option
+    from sojourn.planning.plan import Plan
 
 _COLOURS = {
     Verdict.FITS: "#2e7d32",
@@ -17,7 +21,19 @@ _COLOURS = {
     Verdict.DOES_NOT_FIT: "#c62828",
     Verdict.UNKNOWN: "#757575",
 }
-_HEADINGS = ("runtime", "accelerator", "memory", "verdict", "largest batch", "units/h")
+_HEADINGS = (
+    "runtime",
+    "accelerator",
+    "memory",
+    "verdict",
+    "largest batch",
+    "an epoch",
+    "whole job",
+    "units",
+    "units/h",
+    "with a change",
+)
+_UNKNOWN = "unknown"
 
 
 def plan_html(plan: Plan) -> str:
@@ -52,7 +68,7 @@ def _notes(plan: Plan) -> str:
     batch = f"batch {trace.batch_size}, " if trace.batch_size else ""
     steps = format_count(trace.steps, "optimizer step")
     made = f"{steps} traced, {batch}torch {trace.torch}; nothing was rented."
-    lines = [made, *(f"Assumed: {line}." for line in trace.assumptions)]
+    lines = [made, *small_print(plan)]
     return "<ul>" + "".join(f"<li><small>{escape(line)}</small></li>" for line in lines) + "</ul>"
 
 
@@ -66,21 +82,48 @@ def plan_page(plan: Plan) -> str:
 
 
 def _row(option: Option, plan: Plan) -> str:
-    rate = option.runtime_type.rate_units_per_hour
+    rate = option.job.rate_units_per_hour
     is_recommended = plan.recommended is not None and option is plan.recommended
     name = escape(option.runtime_type.id)
-    verdict = option.verdict.replace("_", " ")
+    verdict = VERDICT_WORDS[option.overall]
     batch = "" if option.max_batch_size is None else str(option.max_batch_size)
     cells = (
         f"<b>{name}</b>" if is_recommended else name,
         escape(option.accelerator.name if option.accelerator else "none"),
         _bar(option),
-        f"<span style='color:{_COLOURS[option.verdict]}'>{escape(verdict)}</span>",
+        f"<span style='color:{_COLOURS[option.overall]}'>{escape(verdict)}</span>",
         batch,
-        "unknown" if rate is None else f"{rate:.2f}",
+        *map(escape, _costs(option.job, option.overall)),
+        _UNKNOWN if rate is None else f"{rate:.2f}",
+        _ways(option),
     )
     title = escape(option.reason, quote=True)
     return f"<tr title='{title}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _costs(job: JobForecast, verdict: Verdict) -> tuple[str, str, str]:
+    """Return an epoch's time, the whole job's, and its units; nothing for what does not fit."""
+    if verdict is Verdict.DOES_NOT_FIT:
+        return "", "", ""
+    return (
+        _duration(job.epoch_s),
+        _duration(job.run_s),
+        _UNKNOWN if job.compute_units is None else format_units(job.compute_units.expected),
+    )
+
+
+def _duration(value: Range | None) -> str:
+    return _UNKNOWN if value is None else format_brief_duration(value.expected)
+
+
+def _ways(option: Option) -> str:
+    """Say what makes the job fit, and what it then takes."""
+    lines = []
+    for way in option.ways_to_fit:
+        _, run, units = _costs(way.job, way.verdict) if way.job else ("", _UNKNOWN, _UNKNOWN)
+        cost = "" if run == _UNKNOWN else f": {run}, {units} units"
+        lines.append(f"<small>{escape(way.change + cost)}</small>")
+    return "<br>".join(lines)
 
 
 def _bar(option: Option) -> str:

@@ -1,28 +1,36 @@
-"""A plan as text and as the contract's JSON document `sojourn.plan/1`."""
+"""A plan as text: a table that fits 100 columns and reads without colour, and what explains it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sojourn.catalog.models import STALE_AFTER
 from sojourn.forecast.memory import Verdict
-from sojourn.forecast.trace import Role
+from sojourn.planning.ranking import Basis, Candidate
 from sojourn.render.table import at_full_width
-from sojourn.units import format_bytes, format_count, format_duration
+from sojourn.units import (
+    GIB,
+    format_brief_duration,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_units,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sojourn.forecast.changes import Kept
-    from sojourn.forecast.curve import CurvePoint, MemoryCurve
+    from sojourn.forecast.curve import MemoryCurve
     from sojourn.forecast.memory import MemoryForecast, Range
     from sojourn.planning.fit import WayToFit
-    from sojourn.planning.plan import Option, Plan
+    from sojourn.planning.option import Option
+    from sojourn.planning.plan import Plan
 
-SCHEMA = "sojourn.plan/1"
 VERDICT_WORDS = {
     Verdict.FITS: "fits",
     Verdict.TIGHT: "tight",
@@ -35,97 +43,22 @@ _STYLES = {
     Verdict.DOES_NOT_FIT: "red",
     Verdict.UNKNOWN: "dim",
 }
+_TIME_HEADINGS = {
+    Basis.RUN: "whole job",
+    Basis.EPOCH: "an epoch",
+    Basis.STEP: "a step",
+    Basis.RATE: "whole job",
+}
+_PER = {Basis.RUN: "", Basis.EPOCH: "an epoch", Basis.STEP: "a step", Basis.RATE: ""}
+_UNKNOWN = "unknown"
+# For what does not fit: what it would take there is of no use.
+_NOTHING = "-"
+_STALE = "*"
+_RATE = "rate_units_per_hour"
+# From here on no digit is shown after the point, so that a column keeps its width.
+_WHOLE_GIB = 100
 _BAR_CELLS = 24
 _TOP_LINES = 5
-
-
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as a JSON document. What is not forecast is null."""
-    trace = plan.trace
-    return {
-        "schema": SCHEMA,
-        "target": plan.target,
-        "trace": {
-            "seconds": trace.seconds,
-            "steps": trace.steps,
-            "batch_size": trace.batch_size,
-            "samples_per_epoch": trace.samples_per_epoch,
-            "torch": trace.torch,
-            "assumptions": list(trace.assumptions),
-            "host_memory_bytes": trace.host_memory_bytes,
-            "kept": [_kept_document(kept) for kept in plan.kept],
-        },
-        "options": [_option_document(option) for option in plan.options],
-        "recommended": plan.recommended.runtime_type.id if plan.recommended else None,
-        "because": plan.because,
-    }
-
-
-def _kept_document(kept: Kept) -> dict[str, Any]:
-    return {"line": kept.line, "holder": kept.holder or None, "step_bytes": kept.step_bytes}
-
-
-def _option_document(option: Option) -> dict[str, Any]:
-    host = option.host_memory
-    return {
-        "runtime": option.runtime_type.id,
-        "accelerator": option.accelerator.name if option.accelerator else None,
-        "verdict": option.verdict,
-        "reason": option.reason or None,
-        "device_memory": _memory_document(option.memory, option.curve) if option.memory else None,
-        "host_memory": {
-            "usable_bytes": host.usable_bytes,
-            "expected_bytes": round(host.peak_bytes.expected),
-            "peak_bytes": _range_document(host.peak_bytes),
-            "by": dict(host.by_part_bytes),
-            "verdict": host.verdict,
-        },
-        "max_batch_size": option.max_batch_size,
-        "step_seconds": None,
-        "epoch_seconds": None,
-        "run_seconds": None,
-        "rate_units_per_hour": option.runtime_type.rate_units_per_hour,
-        "compute_units": None,
-        "usd": None,
-        "sessions": None,
-        "affordable": None,
-        "ways_to_fit": [_way_document(way) for way in option.ways_to_fit],
-    }
-
-
-def _memory_document(memory: MemoryForecast, curve: MemoryCurve | None) -> dict[str, Any]:
-    by = {role.value: memory.peak.by_role_bytes[role] for role in Role}
-    return {
-        "usable_bytes": memory.usable_bytes,
-        "peak_reserved_bytes": _range_document(memory.peak_reserved_bytes),
-        "peak_allocated_bytes": memory.peak_allocated_bytes,
-        "at": {"phase": memory.peak.phase, "line": memory.peak.line},
-        "by": {**by, "context": memory.context_bytes},
-        "curve": [_point_document(point) for point in curve.points] if curve else [],
-        "top_lines": [
-            {"line": share.line, "bytes": share.size_bytes, "role": share.role}
-            for share in (curve.top_lines if curve else ())
-        ],
-    }
-
-
-def _point_document(point: CurvePoint) -> dict[str, Any]:
-    by = {role.value: size for role, size in point.by_role_bytes.items() if size}
-    return {"event": point.event, "phase": point.phase, "by": by}
-
-
-def _range_document(value: Range) -> dict[str, int]:
-    return {"low": round(value.low), "expected": round(value.expected), "high": round(value.high)}
-
-
-def _way_document(way: WayToFit) -> dict[str, Any]:
-    return {
-        "change": way.change,
-        "code": way.code,
-        "verdict": way.verdict,
-        "peak_reserved_bytes": _range_document(way.peak_reserved_bytes),
-        "step_seconds": None,
-    }
 
 
 def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
@@ -137,7 +70,7 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
     if detailed and subject is not None and subject.curve is not None:
         parts += _top_lines(subject.curve)
     if (shown := plan.recommended or subject) is not None:
-        parts.append(_host_line(shown))
+        parts += [_host_line(shown), *_time_lines(shown)]
     parts += _way_lines(plan, detailed=detailed)
     parts += [Text(line, style="dim") for line in small_print(plan)]
     parts += [Text(""), Text(_traced(plan), style="dim")]
@@ -156,19 +89,50 @@ def _top_lines(curve: MemoryCurve) -> list[Text]:
 
 
 def _way_lines(plan: Plan, *, detailed: bool) -> list[Text]:
-    """Say what would make the job fit, once for all runtime types that have the same card."""
-    names: dict[WayToFit, list[str]] = {}
+    """Say what would make the job fit, once for all runtime types where it takes the same."""
+    names: dict[str, list[str]] = {}
+    codes: dict[str, str] = {}
     for option in plan.options:
         for way in option.ways_to_fit:
-            names.setdefault(way, []).append(option.runtime_type.id)
-    lines = []
-    for way, ids in names.items():
-        size = format_bytes(way.peak_reserved_bytes.high)
-        fits = "fits" if way.verdict is Verdict.FITS else "may just fit"
-        lines.append(Text(f"On {', '.join(ids)} it {fits} with {way.change} (up to {size})."))
+            names.setdefault(_way_words(option, way, plan.basis), []).append(option.runtime_type.id)
+            codes.setdefault(way.change, way.code)
+    lines = [Text(f"On {', '.join(ids)} it {words}.") for words, ids in names.items()]
     if detailed:
-        codes = {way.change: way.code for way in names}
         lines += [Text(f"\n# {change}\n{code}", style="cyan") for change, code in codes.items()]
+    return lines
+
+
+def _way_words(option: Option, way: WayToFit, basis: Basis) -> str:
+    size = format_bytes(way.peak_reserved_bytes.high)
+    fits = "fits" if way.verdict is Verdict.FITS else "may just fit"
+    words = f"{fits} with {way.change} (up to {size})"
+    candidate = Candidate(option=option, way=way)
+    seconds, units = candidate.seconds_on(basis), candidate.units_on(basis)
+    if seconds is None:
+        return words
+    paid = "" if units is None else f", {format_units(units)} units"
+    return f"{words}: {format_brief_duration(seconds)}{paid} {_PER[basis]}".rstrip()
+
+
+def _time_lines(option: Option) -> list[Text]:
+    """Say what the whole job is made of, as far as it is known."""
+    job, name = option.job, option.runtime_type.id
+    if job.step_s is None:
+        return []
+    parts = [f"{format_brief_duration(job.step_s.expected)} a step"]
+    if job.epoch_s is not None and job.steps_per_epoch is not None:
+        parts.append(
+            f"{format_brief_duration(job.epoch_s.expected)} an epoch of "
+            f"{format_count(job.steps_per_epoch, 'step')}"
+        )
+    if job.epochs is not None:
+        parts.append(format_count(job.epochs, "epoch"))
+    if job.sessions is not None and job.run_s is not None:
+        low, high = (format_brief_duration(s) for s in (job.run_s.low, job.run_s.high))
+        parts.append(f"{low} to {high} in {format_count(job.sessions, 'session')}")
+    lines = [Text(f"On {name} it takes {', '.join(parts)}.")]
+    if job.usd is not None and job.usd.high > 0:
+        lines.append(Text(f"That is {job.usd.low:.2f} to {job.usd.high:.2f} USD."))
     return lines
 
 
@@ -179,9 +143,37 @@ def small_print(plan: Plan) -> list[str]:
         if option.reason:
             lines.setdefault(option.reason, []).append(option.runtime_type.id)
     notes = [f"{', '.join(names)}: {reason}." for reason, names in lines.items()]
+    notes += _time_notes(plan)
+    if any(_RATE in option.stale for option in plan.options):
+        notes.append(
+            f"{_STALE} older than {STALE_AFTER.days} days: your panel may show another rate."
+        )
+    notes += [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
     notes += [_kept_words(kept, plan.growth_bytes) for kept in plan.kept]
     notes += [f"Assumed: {line}." for line in plan.trace.assumptions]
     return notes
+
+
+def _time_notes(plan: Plan) -> list[str]:
+    """Say what bounds the job's time, why it is not known, and what is not counted."""
+    lines: dict[str, list[str]] = {}
+    for option in plan.options:
+        if not option.is_possible:
+            continue
+        words = [option.job.feed_words, *option.job.notes, _why_no_time(option, plan.basis)]
+        for line in filter(None, words):
+            lines.setdefault(line, []).append(option.runtime_type.id)
+    return [f"{', '.join(names)}: {line}." for line, names in lines.items()]
+
+
+def _why_no_time(option: Option, basis: Basis) -> str:
+    """Return why the job's whole time is not known, "" where it is, or was said already."""
+    key = {Basis.RUN: "run", Basis.EPOCH: "run", Basis.STEP: "epoch"}.get(basis, "step")
+    why = option.job.reasons.get(f"{key}_seconds", "")
+    if not why or why == option.reason:
+        return ""
+    what = {"run": "the whole job's time", "epoch": "an epoch's time"}.get(key, "a step's time")
+    return f"{what} is not known, as {why}"
 
 
 def _kept_words(kept: Kept, growth_bytes: int) -> str:
@@ -211,34 +203,62 @@ def _traced(plan: Plan) -> str:
 
 
 def _table(plan: Plan) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("runtime", "accelerator", "usable", "needs (low … high)", "", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("largest batch", justify="right", no_wrap=True)
-    table.add_column("units/h", justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("  runtime", no_wrap=True)
+    table.add_column("needs … of, GiB", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for heading in ("max batch", _TIME_HEADINGS[plan.basis], "units", "units/h"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for option in plan.options:
-        rate = option.runtime_type.rate_units_per_hour
-        memory = option.memory
+        is_taken = option is plan.recommended
         table.add_row(
-            option.runtime_type.id,
-            option.accelerator.name if option.accelerator else "none",
-            format_bytes(memory.usable_bytes) if memory else "",
-            _needs(memory.peak_reserved_bytes) if memory else "",
-            _bar(memory) if memory else Text(""),
+            f"{'>' if is_taken else ' '} {option.runtime_type.id}",
+            _needs_of_usable(option.memory) if option.memory else "",
             Text(_verdict_words(option), style=_STYLES[option.overall]),
             "" if option.max_batch_size is None else str(option.max_batch_size),
-            "unknown" if rate is None else f"{rate:.2f}",
+            *_cost_cells(option, plan.basis),
+            style="bold" if is_taken else "",
         )
     return table
 
 
+def _cost_cells(option: Option, basis: Basis) -> tuple[str, str, str]:
+    """Return how long, how many units, and the rate."""
+    rate = option.job.rate_units_per_hour
+    mark = _STALE if _RATE in option.stale else ""
+    hourly = _UNKNOWN if rate is None else f"{rate:.2f}{mark}"
+    if option.overall is Verdict.DOES_NOT_FIT:
+        return _NOTHING, _NOTHING, hourly
+    candidate = Candidate(option=option)
+    seconds, units = candidate.seconds_on(basis), candidate.units_on(basis)
+    is_costed = units is not None and (basis is not Basis.RATE or units == 0)
+    return (
+        _UNKNOWN if seconds is None else format_brief_duration(seconds),
+        format_units(units) if units is not None and is_costed else _UNKNOWN,
+        hourly,
+    )
+
+
+def _needs_of_usable(memory: MemoryForecast) -> str:
+    """Write expected, high and usable memory in GiB: "32.7 … 38.9 of 39.1"."""
+    needs = memory.peak_reserved_bytes
+    return f"{_gib(needs.expected)} … {_gib(needs.high)} of {_gib(memory.usable_bytes)}"
+
+
+def _gib(size_bytes: float) -> str:
+    size = size_bytes / GIB
+    if size < 1 / 10:
+        return f"{size:.2f}"
+    return f"{size:.1f}" if size < _WHOLE_GIB else f"{size:.0f}"
+
+
 def _verdict_words(option: Option) -> str:
-    words = VERDICT_WORDS[option.verdict]
-    if option.host_memory.verdict is Verdict.DOES_NOT_FIT:
-        return f"{words}, but not the host's memory"
-    if option.host_memory.verdict is Verdict.TIGHT and option.verdict is Verdict.FITS:
-        return f"{words}; the host's memory is tight"
-    return words
+    host = option.host_memory.verdict
+    if host is Verdict.DOES_NOT_FIT and option.verdict is not Verdict.DOES_NOT_FIT:
+        return "host too small"
+    if host is Verdict.TIGHT and option.verdict is Verdict.FITS:
+        return "host is tight"
+    return VERDICT_WORDS[option.verdict]
 
 
 def _needs(value: Range) -> str:
@@ -252,15 +272,6 @@ def _host_line(option: Option) -> Text:
     host = option.host_memory
     there = "" if host.usable_bytes is None else f" of {format_bytes(host.usable_bytes)}"
     return Text(f"On its host the script takes {_needs(host.peak_bytes)}{there}.")
-
-
-def _bar(memory: MemoryForecast) -> Text:
-    """Draw expected against usable: full blocks for expected, light ones up to the high bound."""
-    scale = _BAR_CELLS / memory.usable_bytes
-    expected = min(_BAR_CELLS, round(memory.peak_reserved_bytes.expected * scale))
-    high = min(_BAR_CELLS, round(memory.peak_reserved_bytes.high * scale))
-    drawn = "█" * expected + "▒" * (high - expected)
-    return Text(drawn.ljust(_BAR_CELLS, "·"), style=_STYLES[memory.verdict])
 
 
 def _peak_lines(option: Option, memory: MemoryForecast) -> list[Text]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sojourn.catalog.models import STALE_AFTER
 from sojourn.render.table import at_full_width
 from sojourn.units import format_bytes
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sojourn.catalog import Catalog, RuntimeType, Source, Subscription
 
 SCHEMA = "sojourn.runtimes/1"
-# Colab changed its rates about twice a year between 2022 and 2026.
-STALE_AFTER = timedelta(days=180)
 _UNKNOWN = "unknown"
 _STALE = "*"
 _HOUR_S = 3600

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sojourn.forecast.changes import TRACED_PASSES
 from sojourn.forecast.trace import Phase
 from sojourn.tracing.blocks import checkpoint_model
 from sojourn.tracing.keeping import Keeping
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from sojourn.forecast.changes import Changes
     from sojourn.forecast.trace import Trace
     from sojourn.tracing.recorder import Recorder
-
-# With two backward passes to a step, gradients live through a forward pass; more change nothing
-# in memory, and would take their time to trace.
-_TRACED_PASSES = 2
 
 
 class Changed:
@@ -57,7 +54,7 @@ class Changed:
         self._watch.install()
         self._keeping.install()
         if changes.accumulate > 1:
-            _accumulate(_TRACED_PASSES)
+            _accumulate(TRACED_PASSES)
 
     def see_next_batch(self) -> None:
         """Note that training asks for its next batch."""

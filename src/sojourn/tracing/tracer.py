@@ -10,6 +10,7 @@ import psutil
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import Changes, Variant
+from sojourn.forecast.saved import SINCE_AMPERE, told_capability
 from sojourn.forecast.trace import BatchScale, Trace, Traced
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_variants
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from sojourn.tracing.request import StepFunction
     from sojourn.tracing.server import TraceServer
 
-# Cards differ in what a script may ask about (bf16, flash attention) at this line, and hardly
-# elsewhere; one trace stands for all cards on either side of it.
-_AMPERE = (8, 0)
-_BEFORE_AMPERE = "7.5"
-_SINCE_AMPERE = "8.0"
 # Traces of a changed script that one plan makes: as many as this, and as go into these seconds or,
 # where that is longer, into this many times what the first trace took.
 _MOST_VARIANTS = 20
@@ -101,7 +97,7 @@ class Tracer:
         return tuple(None if isinstance(trace, TraceError) else trace for trace in found)
 
     def _first(self) -> Trace:
-        return self._get(_SINCE_AMPERE, self.batch_size)
+        return self._get(SINCE_AMPERE, self.batch_size)
 
     def _as_traced(self, variant: Variant) -> Variant:
         changes = variant.changes
@@ -126,10 +122,11 @@ class Tracer:
 
     def _told(self, compute_capability: str) -> str:
         """Return what the script is told when it asks: one answer for all cards if it does not."""
-        major, _, minor = compute_capability.partition(".")
-        if (int(major), int(minor)) >= _AMPERE or not self._first().asked_capability:
-            return _SINCE_AMPERE
-        return _BEFORE_AMPERE
+        # What the first trace says does not matter for cards that it was made for.
+        newer = told_capability(compute_capability, asked_capability=True)
+        if newer == SINCE_AMPERE:
+            return newer
+        return told_capability(compute_capability, asked_capability=self._first().asked_capability)
 
     def _make_all_at_once(self, compute_capability: str) -> None:
         """Trace what all cards need, after a first trace has shown what that is."""
