@@ -85,6 +85,12 @@ class Kernel:
         """Bytes read and written."""
         return self.read_bytes + self.written_bytes
 
+    @property
+    def group_channels(self) -> int:
+        """Channels in each group of a convolution: of those in and those out the fewer."""
+        sizes = {"forward": (self.width,), "backward_weight": (self.rows,)}
+        return max(1, min(sizes.get(self.operator, (self.width,))))
+
 
 _SIZES = (
     *("flops", "read_bytes", "written_bytes", "launches", "groups", "rows", "width", "inner"),
