@@ -262,9 +262,7 @@ class FakeCudaMode(TorchDispatchMode):
             return self.fake.from_tensor(value, static_shapes=True)
         return value
 
-    def _note_kernel(
-        self, func: Any, name: str, args: Any, kwargs: Any, output: Any
-    ) -> None:
+    def _note_kernel(self, func: Any, name: str, args: Any, kwargs: Any, output: Any) -> None:
         if name not in _CONVOLUTIONS:
             log, phase = self._recorder.kernels, self._recorder.phase_now()
             note_operator(log, phase, func, name, args, kwargs, output)
