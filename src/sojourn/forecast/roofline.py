@@ -9,8 +9,8 @@ A kernel takes as long as what limits it: its arithmetic, or the bytes that it m
 
 `reuse` is how many operations a kernel does with an element (of `item` bytes) before it has to
 fetch it again: as a chip's peak grows faster than its bandwidth, the share of the peak that is
-reached falls. `loss` is for shapes that tensor cores take badly, `turning` for a layout that they
-do not take. `host` is what Python and torch take for one operator; where kernels are small, the
+reached falls. `loss` is for what a card takes badly, `turning` for a layout that tensor cores do not
+take. `host` is what Python and torch take for one operator; where kernels are small, the
 accelerator waits for them. The shares are fitted to measured training steps; see `step_time_table`.
 
 Powers instead of the larger of two, as neither limit is sharp: both are felt near where they meet.
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.forecast.kernels import Family, Kernel, Phase, Precision
 from sojourn.forecast.memory import Range
-from sojourn.forecast.step_time import StepTime
+from sojourn.forecast.step_time import TRACED_AS_EAGER, WITHOUT_BITSANDBYTES, StepTime
 from sojourn.forecast.step_time_table import BANDS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _TILE, _TILE_INNER = 32, 8
 # What an operator costs the host where no module calls it and no graph is recorded, as a share of
 # what it costs elsewhere. Assumed; hardly any of the measured steps tells it.
 _OPTIMIZER_SHARE = 0.25
-# Cards whose peak is that of a clock which their 70 to 72 W do not hold under load, by catalog id.
+# Cards whose tensor cores have their peak at a clock that 70 to 72 W do not hold, by catalog id.
 # Source: NVIDIA's data sheets of the T4 and the L4; Jia et al., "Dissecting the NVidia Turing T4
 # GPU via Microbenchmarking" (arXiv 1903.07486), on clock throttling.
 _LOW_POWER = ("t4", "l4")
@@ -62,6 +62,9 @@ _MULTIPLYING = {
     Family.ATTENTION: "attention",
     Family.RECURRENT: "recurrent",
 }
+# What torch.compile leaves of a step's time at best. Source: karpathy/nanoGPT, README, "efficiency
+# notes": 250 ms become 135 ms for GPT-2 on an A100.
+_COMPILED = 0.54
 _CONVOLUTIONS = {Family.CONVOLUTION, Family.GROUPED_CONVOLUTION}
 _MOVING = {
     Family.NORMALIZATION: "normalization",
@@ -112,14 +115,20 @@ def forecast_step(trace: Trace, accelerator: Accelerator) -> StepTime:
     """Return how long one optimizer step, and one batch of evaluation, take on an accelerator.
 
     Unknown, with the reason, where the trace holds no kernels, where the accelerator lacks a figure
-    that is needed, or where the script runs kernels of its own.
+    that is needed, or where the script runs kernels of its own. What torch.compile would make of it
+    is not traced: the low bound leaves room for that.
     """
+    if WITHOUT_BITSANDBYTES in trace.assumptions:
+        return StepTime(step_s=None, reason="how long bitsandbytes' kernels take is not known")
     if trace.step_kernels is None:
         return StepTime(step_s=None, reason="the trace does not say which kernels a step runs")
+    fastest = _COMPILED if TRACED_AS_EAGER in trace.assumptions else 1.0
     try:
-        step = _forecast(trace.step_kernels, accelerator)
+        step = _forecast(trace.step_kernels, accelerator, fastest)
         batch = trace.evaluation_kernels
-        evaluation_s = _forecast(batch, accelerator).range_s if batch is not None else None
+        evaluation_s = None
+        if batch is not None:
+            evaluation_s = _forecast(batch, accelerator, fastest).range_s
     except UnknownFigureError as error:
         return StepTime(step_s=None, reason=str(error))
     return StepTime(
@@ -133,7 +142,7 @@ class _Forecast:
     by_family_s: Mapping[str, float]
 
 
-def _forecast(kernels: Kernels, accelerator: Accelerator) -> _Forecast:
+def _forecast(kernels: Kernels, accelerator: Accelerator, fastest: float) -> _Forecast:
     by_family_s: dict[str, float] = defaultdict(float)
     operators, transfer_s = 0.0, 0.0
     for kernel, count in kernels.counted():
@@ -148,7 +157,7 @@ def _forecast(kernels: Kernels, accelerator: Accelerator) -> _Forecast:
     by_family_s["launching"] = expected_s - device_s
     low, high = _band(by_family_s, expected_s, accelerator)
     return _Forecast(
-        range_s=Range(low=expected_s * low, expected=expected_s, high=expected_s * high),
+        range_s=Range(low=expected_s * low * fastest, expected=expected_s, high=expected_s * high),
         by_family_s=dict(by_family_s),
     )
 
@@ -184,8 +193,8 @@ def work_of(kernel: Kernel, accelerator: Accelerator) -> Work:
         peak_flops_per_s=peak,
         reuse=_reuse(kernel) if has_tensor_cores else "",
         item_bytes=kernel.item_bytes,
-        loss=_loss(kernel) if has_tensor_cores else "",
-        power="power" if accelerator.id.lower() in _LOW_POWER else "",
+        loss=_loss(kernel, has_tensor_cores=has_tensor_cores),
+        power="power" if has_tensor_cores and accelerator.id.lower() in _LOW_POWER else "",
         narrow=narrow,
         inverse_width=1 / kernel.group_channels if is_grouped else 0.0,
         memory=_memory(kernel),
@@ -256,8 +265,11 @@ def _layout_bytes(kernel: Kernel) -> float:
     return 2 * kernel.moved_bytes
 
 
-def _loss(kernel: Kernel) -> str:
-    """Return the parameter for shapes that tensor cores take badly; "" where they take it well."""
+def _loss(kernel: Kernel, *, has_tensor_cores: bool) -> str:
+    """Return the parameter for what a card takes badly: shapes, or bf16 that it must emulate."""
+    if not has_tensor_cores:
+        is_emulated = kernel.precision is Precision.BF16 and kernel.family in _MULTIPLYING
+        return "emulated" if is_emulated else ""
     if kernel.family is Family.MATMUL:
         step = _ALIGNED_BYTES // max(1, kernel.item_bytes)
         is_aligned = kernel.inner % step == 0 and kernel.width % step == 0
