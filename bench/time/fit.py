@@ -187,8 +187,11 @@ def design_of(scored: Sequence[Scored]) -> Design:
     )
 
 
-def forecast(design: Design, logs: NDArray[Any]) -> NDArray[Any]:
-    """Return the expected seconds of each row; `logs` are the parameters' logarithms."""
+def forecast(design: Design, logs: NDArray[Any], *, host: float = 1.0) -> NDArray[Any]:
+    """Return the expected seconds of each row; `logs` are the parameters' logarithms.
+
+    `host` is what an operator costs on the host, as a share of the parameter.
+    """
     values = np.exp(logs)
     given = dict(zip(_NAMES, values, strict=True))
     reuse = np.where(design.reuse >= 0, values[design.reuse], np.inf)
@@ -208,7 +211,7 @@ def forecast(design: Design, logs: NDArray[Any]) -> NDArray[Any]:
     )
     seconds = seconds + design.steps * given["recurrent_step_s"]
     device = np.bincount(design.row, weights=seconds * design.count, minlength=design.rows)
-    found: NDArray[Any] = roofline.overlapped_s(device, design.operators, given["host_s"])
+    found: NDArray[Any] = roofline.overlapped_s(device, design.operators, given["host_s"] * host)
     return found + design.transferred / given["transfer_bytes_per_s"]
 
 
@@ -267,11 +270,14 @@ def _cost(weights: NDArray[Any], residuals: NDArray[Any], pulled: NDArray[Any]) 
 
 def leave_one_out(
     design: Design, scored: Sequence[Scored], measured: NDArray[Any], whole: NDArray[Any]
-) -> NDArray[Any]:
-    """Return each row's forecast by parameters that its model had no say in."""
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return each row's forecast by parameters that its model had no say in.
+
+    And the same on a fast host.
+    """
     groups = np.array([each.row.group for each in scored])
     slopes = slopes_at(design, whole)
-    found = np.empty(len(scored))
+    found, fast = np.empty(len(scored)), np.empty(len(scored))
     for group in dict.fromkeys(groups):
         outside = groups == group
         logs = fit(
@@ -283,7 +289,8 @@ def leave_one_out(
             first_slopes=slopes,
         )
         found[outside] = forecast(design, logs)[outside]
-    return found
+        fast[outside] = forecast(design, logs, host=roofline.FAST_HOST)[outside]
+    return found, fast
 
 
 def _prior() -> NDArray[Any]:
@@ -331,7 +338,7 @@ def fitted() -> Fitted:
     measured = np.array([each.row.step_s for each in scored])
     logs = fit(design, measured, np.ones(len(scored)), _prior(), steps=_STEPS)
     inside = forecast(design, logs)
-    outside = leave_one_out(design, scored, measured, logs)
+    outside, fast = leave_one_out(design, scored, measured, logs)
     low, high = np.quantile(measured / outside, _BAND)
     bands = {"all": (float(low), float(high)), **_WIDER}
     results = [
@@ -340,7 +347,7 @@ def fitted() -> Fitted:
             measured_s=float(measured[n]),
             fitted_s=float(inside[n]),
             left_out_s=float(outside[n]),
-            low_s=float(outside[n] * _band_of(each, bands)[0]),
+            low_s=float(fast[n] * _band_of(each, bands)[0]),
             high_s=float(outside[n] * _band_of(each, bands)[1]),
         )
         for n, each in enumerate(scored)

@@ -35,11 +35,12 @@ def write_table(
     """Write the module; figures to three digits."""
     lines = [_HEAD.format(rows=rows, share=share)]
     for name, value in parameters.items():
-        lines.append(f"    # {meanings[name].capitalize()}.\n    {name!r}: {_short(value)},\n")
+        what = meanings[name]
+        lines.append(f'    # {what[0].upper()}{what[1:]}.\n    "{name}": {_short(value)},\n')
     lines.append("}\nBANDS: dict[str, tuple[float, float]] = {\n")
-    lines += [f"    {name!r}: ({low:.2f}, {high:.2f}),\n" for name, (low, high) in bands.items()]
+    lines += [f'    "{name}": ({low:.2f}, {high:.2f}),\n' for name, (low, high) in bands.items()]
     lines.append("}\n")
-    path.write_text("".join(lines).replace("'", '"'), encoding="utf-8")
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _short(value: float) -> str:

@@ -2,7 +2,7 @@
 
 Source: 205 measured training steps (bench/time/rows.csv, which names where each is from).
 `PARAMETERS` are those of `roofline`; `BANDS` are factors of the expected time: of "all", what
-93% of the rows stayed within when their model was left out of the fit; the others as
+95% of the rows stayed within when their model was left out of the fit; the others as
 docs/forecasting.md says.
 """
 
@@ -15,7 +15,7 @@ PARAMETERS: dict[str, float] = {
     "matmul_plain": 0.722,
     # Share of the peak, convolutions.
     "convolution_tensor": 1.2,
-    # The same, without tensor cores (winograd counts as more).
+    # The same, without tensor cores (Winograd counts as more).
     "convolution_plain": 0.936,
     # Channels of a group at which half the speed of convolutions is left.
     "narrow_tensor": 21.9,
@@ -33,7 +33,7 @@ PARAMETERS: dict[str, float] = {
     "recurrent_tensor": 0.987,
     # The same, without tensor cores.
     "recurrent_plain": 0.5,
-    # Flop for each element that is fetched, matrix products.
+    # FLOP for each element that is fetched, matrix products.
     "matmul_reuse": 407.0,
     # The same, convolutions.
     "convolution_reuse": 310.0,
@@ -49,17 +49,17 @@ PARAMETERS: dict[str, float] = {
     "depthwise_last": 0.359,
     # How often channels-first tensors are turned for half precision and back.
     "layout_half": 0.973,
-    # The same for tf32, for which some kernels take them as they are.
+    # The same for TF32, for which some kernels take them as they are.
     "layout_tf32": 0.494,
     # How much slower products are whose sizes do not divide by 16 bytes.
     "unaligned": 1.61,
     # How much slower bf16 is than fp32 on cards that emulate it.
     "emulated": 2.18,
-    # How much slower tensor cores are than at their peak"s clock, on cards of 70 w.
+    # How much slower tensor cores are than at their peak's clock, on cards of 70 W.
     "power": 2.15,
     # Seconds between two kernels on the device.
     "gap_s": 2.31e-06,
-    # Seconds that python and torch take for one operator.
+    # Seconds that Python and torch take for one operator.
     "host_s": 5.87e-05,
     # Seconds for which a time step waits for the one before.
     "recurrent_step_s": 4.65e-06,
