@@ -66,8 +66,8 @@ _MULTIPLYING = {
 # notes": 250 ms become 135 ms for GPT-2 on an A100.
 _COMPILED = 0.54
 # What a fast host takes for an operator, as a share of what the slow one takes whose steps the
-# parameter follows. Source: rows of bench/time: 14 billion parameters with 256 tokens need less than
-# 23 us for each of theirs (PyTorch 2.0), small networks at batch 12 need 59 us (PyTorch 1.7).
+# parameter follows. Source: rows of bench/time: 14 billion parameters with 256 tokens need less
+# than 23 us for each operator (PyTorch 2.0), small networks at batch 12 need 59 us (PyTorch 1.7).
 FAST_HOST = 0.4
 _CONVOLUTIONS = {Family.CONVOLUTION, Family.GROUPED_CONVOLUTION}
 _MOVING = {
