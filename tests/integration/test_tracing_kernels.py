@@ -187,3 +187,29 @@ for step in range(20):
 def test_a_step_holds_all_its_micro_batches(traced: Callable[..., Trace]) -> None:
     found = kernels_of(traced(ACCUMULATED))
     assert sum(found.kinds[number].operator == "addmm" for number in found.order) == 4
+
+
+LOW_BIT = """
+import bitsandbytes
+import torch
+model = torch.nn.Sequential(bitsandbytes.nn.Linear4bit(64, 64), torch.nn.Linear(64, 1)).cuda()
+optimizer = bitsandbytes.optim.AdamW8bit(model[1].parameters())
+for _ in range(2):
+    model(torch.zeros(8, 64, device="cuda")).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+def test_layers_of_bitsandbytes_run_kernels_of_unknown_time(traced: Callable[..., Trace]) -> None:
+    found = kernels_of(traced(LOW_BIT))
+    custom = [kind for kind in found.kinds if kind.family is Family.CUSTOM]
+    assert [kind.operator for kind in custom] == ["bitsandbytes' unpacking of 4-bit weights"]
+
+
+def test_its_optimizers_move_what_their_states_are(traced: Callable[..., Trace]) -> None:
+    found = kernels_of(traced(LOW_BIT))
+    (weight, bias) = [kind for kind in found.kinds if kind.operator == "AdamW8bit"]
+    # Fewer than 4,096 elements keep their states in 32 bits.
+    assert (weight.read_bytes, weight.written_bytes) == (64 * 4 * 4, 64 * 4 * 3)
+    assert bias.read_bytes == 4 * 4

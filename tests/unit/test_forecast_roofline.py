@@ -12,7 +12,7 @@ from sojourn.catalog import load_catalog
 from sojourn.catalog.models import Accelerator
 from sojourn.forecast.kernels import Family, Kernel, Kernels, Phase, Precision
 from sojourn.forecast.roofline import forecast_step
-from sojourn.forecast.step_time import TRACED_AS_EAGER, WITHOUT_BITSANDBYTES
+from sojourn.forecast.step_time import TRACED_AS_EAGER
 from sojourn.forecast.trace import Trace
 
 A100 = Accelerator(
@@ -138,7 +138,7 @@ def test_channels_first_is_slower_for_convolutions_in_half_precision() -> None:
 def test_many_small_kernels_take_what_launching_them_takes() -> None:
     found = forecast_step(trace(addition(1024), times=5000), A100)
     assert found.step_s is not None
-    assert 5000 * 2e-6 < found.step_s.expected < 5000 * 40e-6
+    assert 5000 * 2e-6 < found.step_s.expected < 5000 * 100e-6
     assert found.by_family_s["launching"] > found.by_family_s["elementwise"]
 
 
@@ -208,13 +208,6 @@ def test_a_compiled_script_may_be_faster_than_it_was_traced() -> None:
     assert compiled is not None
     assert compiled.low < 0.6 * eager.low
     assert (compiled.expected, compiled.high) == (eager.expected, eager.high)
-
-
-def test_kernels_that_a_stand_in_left_out_make_the_time_unknown() -> None:
-    noted = replace(trace(product()), assumptions=(WITHOUT_BITSANDBYTES,))
-    found = forecast_step(noted, A100)
-    assert found.step_s is None
-    assert "bitsandbytes" in found.reason
 
 
 def test_every_accelerator_of_the_catalog_has_a_step_time_or_a_reason() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.forecast.kernels import Family, Kernel, Phase, Precision
 from sojourn.forecast.memory import Range
-from sojourn.forecast.step_time import TRACED_AS_EAGER, WITHOUT_BITSANDBYTES, StepTime
+from sojourn.forecast.step_time import TRACED_AS_EAGER, StepTime
 from sojourn.forecast.step_time_table import BANDS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -122,8 +122,6 @@ def forecast_step(trace: Trace, accelerator: Accelerator) -> StepTime:
     that is needed, or where the script runs kernels of its own. What torch.compile would make of it
     is not traced: the low bound leaves room for that.
     """
-    if WITHOUT_BITSANDBYTES in trace.assumptions:
-        return StepTime(step_s=None, reason="how long bitsandbytes' kernels take is not known")
     if trace.step_kernels is None:
         return StepTime(step_s=None, reason="the trace does not say which kernels a step runs")
     fastest = _COMPILED if TRACED_AS_EAGER in trace.assumptions else 1.0
@@ -177,15 +175,15 @@ def work_of(kernel: Kernel, accelerator: Accelerator) -> Work:
     """
     if kernel.family is Family.CUSTOM:
         raise UnknownFigureError(
-            f"how long {kernel.operator} takes is not known: it is a kernel of the script's own"
+            f"how long {kernel.operator} takes is not known: it is none of torch's own kernels"
         )
-    bandwidth = accelerator.memory_bandwidth_bytes_per_s
-    if bandwidth is None:
-        raise UnknownFigureError(f"the memory bandwidth of {accelerator.name} is not known")
     if accelerator.compute_capability is None:
         raise UnknownFigureError(
             f"{accelerator.name} is no CUDA device: what a step takes there was not traced"
         )
+    bandwidth = accelerator.memory_bandwidth_bytes_per_s
+    if bandwidth is None:
+        raise UnknownFigureError(f"the memory bandwidth of {accelerator.name} is not known")
     math, narrow, peak, has_tensor_cores = "", "", 1.0, False
     is_grouped = kernel.family is Family.GROUPED_CONVOLUTION
     if kernel.family in _MULTIPLYING and kernel.flops:

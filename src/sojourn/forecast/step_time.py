@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 # What tracing notes of a script that bears on its time, word for word as it is shown.
 TRACED_AS_EAGER = "torch.compile is traced as eager"
-WITHOUT_BITSANDBYTES = "bitsandbytes is a stand-in: sizes as its own, no arithmetic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

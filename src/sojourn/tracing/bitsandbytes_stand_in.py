@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sojourn.errors import TraceError
-from sojourn.forecast.step_time import WITHOUT_BITSANDBYTES
-from sojourn.tracing.low_bit_layers import Linear4bit, Linear8bitLt, LinearFP4, LinearNF4
+from sojourn.tracing.low_bit_layers import (
+    Linear4bit,
+    Linear8bitLt,
+    LinearFP4,
+    LinearNF4,
+    LowBitLinear,
+)
 from sojourn.tracing.low_bit_optimizers import GlobalOptimManager, optimizer_classes
 
 if TYPE_CHECKING:
@@ -43,6 +48,7 @@ _LAYERS = {
 
 def install_bitsandbytes(recorder: Recorder) -> None:
     """Let `import bitsandbytes` give the stand-in, for the rest of the process."""
+    LowBitLinear.note_kernel = staticmethod(recorder.note_custom_kernel)
     sys.meta_path.insert(0, _Finder(recorder))
 
 
@@ -141,7 +147,7 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == _NAME:
-            self._recorder.assume(WITHOUT_BITSANDBYTES)
+            self._recorder.assume("bitsandbytes is a stand-in: sizes as its own, no arithmetic")
             vars(module).update(__version__=_VERSION, features=set())
             for name in ("optim", "nn", "functional"):
                 setattr(module, name, importlib.import_module(f"{_NAME}.{name}"))

@@ -13,6 +13,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sojourn.forecast.kernels import Family, Precision
 from sojourn.forecast.trace import Alloc, Convolution, Event, Free, Op, Pass, Phase, Role
 from sojourn.tracing.kernel_log import KernelLog
 
@@ -77,6 +78,10 @@ class Recorder:
     def close(self) -> None:
         """Write nothing down any more."""
         self.kernels.is_closed = True
+
+    def note_custom_kernel(self, name: str) -> None:
+        """A kernel of a library's own runs; how long it takes nothing says."""
+        self.kernels.note(name, Family.CUSTOM, self.phase_now(), Precision.OTHER, 0, 0, 0)
 
     def assume(self, text: str) -> None:
         """Note, once, something that the trace takes for granted."""
