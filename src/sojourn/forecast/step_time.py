@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from sojourn.forecast.memory import Range
 
+# What tracing notes of a script that bears on its time, word for word as it is shown.
+TRACED_AS_EAGER = "torch.compile is traced as eager"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTime:

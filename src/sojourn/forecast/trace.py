@@ -18,6 +18,8 @@ from typing import Any
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_TRAITS, Traits, load_traits
+from sojourn.forecast.kernels import Kernels, blend_kernels, dump_kernels, load_kernels
+from sojourn.forecast.kernels import Phase as Phase  # noqa: PLC0414 - events have one too
 from sojourn.forecast.schedule import UNKNOWN_SCHEDULE, Loading, Schedule
 
 TRACE_SCHEMA = "sojourn.trace/3"
@@ -32,16 +34,6 @@ class Role(StrEnum):
     ACTIVATIONS = "activations"
     INPUTS = "inputs"
     WORKSPACE = "workspace"
-
-
-class Phase(StrEnum):
-    """Where in its life the script is."""
-
-    SETUP = "setup"
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    OPTIMIZER = "optimizer"
-    EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +154,8 @@ class Trace:
     DataLoader gives them. `traits` is what the script was seen to do that says
     which changes to it make sense; `host` what `host_memory_bytes` is made of. `schedule` is how
     often it does what was traced, `loading` what its batches cost, None where none was loaded.
+    `step_kernels` is what ran on the device from the end of one optimizer step to the end of the
+    next, of the last that was seen whole; `evaluation_kernels` what one batch of evaluation ran.
     """
 
     target: str
@@ -181,6 +175,8 @@ class Trace:
     host: HostUse = HostUse()
     schedule: Schedule = UNKNOWN_SCHEDULE
     loading: Loading | None = None
+    step_kernels: Kernels | None = None
+    evaluation_kernels: Kernels | None = None
 
     @property
     def uses_device(self) -> bool:
@@ -190,8 +186,12 @@ class Trace:
 
 def dump_trace(trace: Trace) -> str:
     """Write a trace as JSON."""
-    document = asdict(trace) | {"schema": TRACE_SCHEMA}
+    step_kernels, evaluation_kernels = trace.step_kernels, trace.evaluation_kernels
+    plain = replace(trace, events=(), step_kernels=None, evaluation_kernels=None)
+    document = asdict(plain) | {"schema": TRACE_SCHEMA}
     document["events"] = [_dump_event(event) for event in trace.events]
+    document["step_kernels"] = dump_kernels(step_kernels)
+    document["evaluation_kernels"] = dump_kernels(evaluation_kernels)
     return json.dumps(document, separators=(",", ":"))
 
 
@@ -211,6 +211,8 @@ def load_trace(text: str) -> Trace:
         document["host"] = _load_host(document["host"])
         document["schedule"] = Schedule(**document["schedule"])
         document["loading"] = Loading(**document["loading"]) if document["loading"] else None
+        for name in ("step_kernels", "evaluation_kernels"):
+            document[name] = load_kernels(document[name])
         return Trace(**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TraceError(
@@ -295,7 +297,14 @@ class BatchScale:
             event if isinstance(event, Free) else _blend(event, next(counterparts), share)
             for event in first.events
         )
-        return replace(first, batch_size=batch_size, events=events)
+        return replace(
+            first,
+            batch_size=batch_size,
+            events=events,
+            step_kernels=blend_kernels(first.step_kernels, second.step_kernels, share),
+            # The size of evaluation batches is another than that of the training's.
+            evaluation_kernels=first.evaluation_kernels,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sojourn.errors import TraceError
-from sojourn.tracing.low_bit_layers import Linear4bit, Linear8bitLt, LinearFP4, LinearNF4
+from sojourn.tracing.low_bit_layers import (
+    Linear4bit,
+    Linear8bitLt,
+    LinearFP4,
+    LinearNF4,
+    LowBitLinear,
+)
 from sojourn.tracing.low_bit_optimizers import GlobalOptimManager, optimizer_classes
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ _LAYERS = {
 
 def install_bitsandbytes(recorder: Recorder) -> None:
     """Let `import bitsandbytes` give the stand-in, for the rest of the process."""
+    LowBitLinear.note_kernel = staticmethod(recorder.note_custom_kernel)
     sys.meta_path.insert(0, _Finder(recorder))
 
 

@@ -60,7 +60,7 @@ _LAST_WORDS_BYTES = 64 * 1024
 # What a trace imports, and what torch's FakeTensorMode does when it is made.
 _IMPORTED_ONCE = (
     *("changes", "cuda_api", "device", "dispatch", "evaluation", "hooks", "host_use", "kernels"),
-    *("recorder", "schedule", "unwritten"),
+    *("kernel_log", "kernel_work", "recorder", "schedule", "unwritten"),
 )
 
 
@@ -268,6 +268,8 @@ def _result(
         asked_capability=recorder.asked_capability,
         assumptions=tuple(recorder.assumptions),
         events=recorder.events(),
+        step_kernels=recorder.kernels.last_step(),
+        evaluation_kernels=recorder.kernels.evaluation_batch(),
     )
 
 

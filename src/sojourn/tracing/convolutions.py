@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sojourn.forecast.kernels import Family, Precision
 from sojourn.forecast.trace import Pass
+from sojourn.tracing.kernel_work import bytes_of, precision_of
 
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
@@ -49,9 +51,11 @@ def note_convolution(recorder: Recorder, args: Any, output: Any) -> None:
     call = _Call(dict(zip(_FORWARD, args, strict=False)))
     with ExitStack() as copies:
         for name in ("input", "weight"):
-            copies.enter_context(recorder.passing(call.copy_bytes(name)))
+            call.copy(recorder, copies, name)
         recorder.take(output.untyped_storage())
         call.run(recorder, Pass.FORWARD, output)
+    if call.given.get("bias") is not None:
+        call.note_bias(recorder, "add_", output, output)
 
 
 def note_convolution_backward(recorder: Recorder, args: Any, output: Any) -> None:
@@ -62,7 +66,7 @@ def note_convolution_backward(recorder: Recorder, args: Any, output: Any) -> Non
     with ExitStack() as copies:
         needed = {"grad_output": True, "input": grad_weight, "weight": grad_input}
         for name in (name for name, wanted in needed.items() if wanted is not None):
-            copies.enter_context(recorder.passing(call.copy_bytes(name)))
+            call.copy(recorder, copies, name)
         for kernel, gradient in (
             (Pass.BACKWARD_DATA, grad_input),
             (Pass.BACKWARD_WEIGHT, grad_weight),
@@ -72,6 +76,7 @@ def note_convolution_backward(recorder: Recorder, args: Any, output: Any) -> Non
                 call.run(recorder, kernel, grad_output)
     if grad_bias is not None:
         recorder.take(grad_bias.untyped_storage())
+        call.note_bias(recorder, "sum", grad_output, grad_bias)
 
 
 class _Call:
@@ -91,9 +96,64 @@ class _Call:
         is_right = tensor.is_contiguous(memory_format=wanted)
         return 0 if is_right else tensor.numel() * tensor.element_size()
 
+    def copy(self, recorder: Recorder, copies: ExitStack, name: str) -> None:
+        """Write down a tensor's copy, if it needs one, for as long as `copies` is open."""
+        size_bytes = self.copy_bytes(name)
+        copies.enter_context(recorder.passing(size_bytes))
+        if size_bytes:
+            log, phase = recorder.kernels, recorder.phase_now()
+            log.note("clone", Family.COPY, phase, Precision.OTHER, 0, size_bytes, size_bytes)
+
+    def note_bias(self, recorder: Recorder, operator: str, given: Any, result: Any) -> None:
+        """Write down the kernel that adds a bias or sums up its gradient."""
+        family = Family.ELEMENTWISE if operator == "add_" else Family.REDUCTION
+        sizes = (0, bytes_of(given), bytes_of(result))
+        precision = precision_of(given, allows_tf32=False)
+        recorder.kernels.note(operator, family, recorder.phase_now(), precision, *sizes)
+
+    def _note_work(self, recorder: Recorder, kernel: Pass, output: Any) -> None:
+        """Write down what a kernel computes: as products of matrices, once for each group."""
+        given = self.given
+        weight, groups = given["weight"], given["groups"]
+        tensors = {"input": given["input"], "weight": weight, "output": output}
+        source, result = (given["input"], output)
+        if given["transposed"]:
+            source, result = result, source
+        # Of the plain convolution that this is, or is the backward pass of.
+        outer, inner = weight.shape[0] // groups, weight.shape[1]
+        window = weight.shape[2:].numel()
+        here, there = _positions(result), _positions(source)
+        shape = {
+            Pass.FORWARD: (groups, here, outer, inner * window),
+            Pass.BACKWARD_DATA: (groups, there, inner, outer * window),
+            Pass.BACKWARD_WEIGHT: (groups, outer, inner * window, here),
+        }[_SWAPPED[kernel] if given["transposed"] else kernel]
+        written = {
+            Pass.FORWARD: "output",
+            Pass.BACKWARD_DATA: "input",
+            Pass.BACKWARD_WEIGHT: "weight",
+        }[kernel]
+        sizes = {name: bytes_of(tensor) for name, tensor in tensors.items()}
+        is_single = inner == 1 and groups > 1
+        family = Family.DEPTHWISE_CONVOLUTION if is_single else Family.GROUPED_CONVOLUTION
+        recorder.kernels.note(
+            kernel.value,
+            family if groups > 1 else Family.CONVOLUTION,
+            recorder.phase_now(),
+            precision_of(given["input"], allows_tf32=bool(torch.backends.cudnn.allow_tf32)),
+            2 * groups * here * outer * inner * window,
+            sum(size for name, size in sizes.items() if name != written),
+            sizes[written],
+            1,
+            shape,
+            is_channels_last=self._choice.memory_format is not torch.contiguous_format,
+            item_bytes=given["input"].element_size(),
+        )
+
     def run(self, recorder: Recorder, kernel: Pass, output: Any) -> None:
         """Write down one kernel; `output` has the shape of what the forward pass gives."""
         given = self.given
+        self._note_work(recorder, kernel, output)
         if self._choice.backend not in _CUDNN:
             # torch's own kernels, for depthwise convolutions say, read and write in place.
             return
@@ -145,6 +205,11 @@ def _choose(given: dict[str, Any]) -> _Choice:
         tensor, weight, backend
     )
     return _Choice(backend=backend, memory_format=memory_format)
+
+
+def _positions(tensor: Any) -> int:
+    """Return in how many places a window lies: samples times spatial sizes."""
+    return int(tensor.shape[0] * tensor.shape[2:].numel())
 
 
 def _as_plane(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -23,7 +23,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 from sojourn.errors import TraceError
 from sojourn.forecast.trace import Phase, Role
 from sojourn.tracing.convolutions import note_convolution, note_convolution_backward
-from sojourn.tracing.kernels import WHOLE
+from sojourn.tracing.kernel_work import note_foreach, note_operator, note_transfer
+from sojourn.tracing.kernels import STEPS_IN_PLACE, WHOLE
 from sojourn.tracing.recorder import storage_of
 from sojourn.tracing.refusals import refuse_as_on_card
 from sojourn.tracing.scratch import scratch_bytes
@@ -110,7 +111,7 @@ class FakeCudaMode(TorchDispatchMode):
                 kwargs = {**kwargs, "pin_memory": False}
             return self._unwritten.run(func, name, args, kwargs)
         if name in self._kernels:
-            return self._kernels[name](*args, **kwargs)
+            return self._run_replaced(name, args, kwargs)
         if torch.is_inference_mode_enabled() and _is_composite(func, name):
             # Elsewhere autograd has taken it apart before it gets here.
             with self:
@@ -121,17 +122,29 @@ class FakeCudaMode(TorchDispatchMode):
         if handled:
             return value
         if self._is_accumulation(func, args, kwargs):
+            self._note_kernel(func, name, args, kwargs, args[0])
             return args[0]
-        if name == "_to_copy" and not has_fake:
-            output = self._enter_device(func, args, kwargs)
-        else:
-            output = self._run_fake(func, name, args, kwargs)
-        self._note_kernel(name, args, output)
+        output = self._run(func, name, args, kwargs, has_fake=has_fake)
         self._note_outputs(name, args, output)
         with self._recorder.passing(scratch_bytes(name, args, kwargs)):
             pass
         if name in _KNOWING:
             _remember(func, args, kwargs, output)
+        return output
+
+    def _run_replaced(self, name: str, args: Any, kwargs: Any) -> Any:
+        if name in STEPS_IN_PLACE:
+            log, phase = self._recorder.kernels, self._recorder.phase_now()
+            note_foreach(log, phase, name, args, None)
+        return self._kernels[name](*args, **kwargs)
+
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any, *, has_fake: bool) -> Any:
+        if name == "_to_copy" and not has_fake:
+            output = self._enter_device(func, args, kwargs)
+            self._note_transfer(output)
+        else:
+            output = self._run_fake(func, name, args, kwargs)
+            self._note_kernel(func, name, args, kwargs, output)
         return output
 
     def _is_accumulation(self, func: Any, args: Any, kwargs: Any) -> bool:
@@ -161,16 +174,22 @@ class FakeCudaMode(TorchDispatchMode):
         if name in {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}:
             return True, self._read_value(name, first, known)
         if name == "copy_" and not isinstance(first, FakeTensor):
+            self._note_transfer(args[1])
             return True, first
         device = kwargs.get("device")
         goes_to_host = device is not None and not is_on_device(device)
         if name in _TO_HOST and goes_to_host and torch.device(device).type == "cpu":
+            if name == "_to_copy":
+                self._note_transfer(first)
             dtype = kwargs.get("dtype") or first.dtype
             if known is not None and name == "_to_copy":
                 return True, known.to(dtype, copy=True)
             self._recorder.make_up("tensors copied back from the device are filled with zeros")
             return True, torch.zeros(first.shape, dtype=dtype)
         return False, None
+
+    def _note_transfer(self, tensor: Any) -> None:
+        note_transfer(self._recorder.kernels, self._recorder.phase_now(), tensor)
 
     def _read_value(self, name: str, tensor: Any, known: Any) -> bool | int | float:
         if known is not None and name == "_local_scalar_dense":
@@ -243,7 +262,10 @@ class FakeCudaMode(TorchDispatchMode):
             return self.fake.from_tensor(value, static_shapes=True)
         return value
 
-    def _note_kernel(self, name: str, args: Any, output: Any) -> None:
+    def _note_kernel(self, func: Any, name: str, args: Any, kwargs: Any, output: Any) -> None:
+        if name not in _CONVOLUTIONS:
+            log, phase = self._recorder.kernels, self._recorder.phase_now()
+            note_operator(log, phase, func, name, args, kwargs, output)
         if name in _MATMULS:
             first, second = _matrices(args)
             shape = tuple(output.shape) if isinstance(output, torch.Tensor) else ()

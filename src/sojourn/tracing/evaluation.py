@@ -51,6 +51,7 @@ class _Loop:
 
     live_bytes: list[int] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
+    kernel_mark: int | None = None
     asked_at: list[float] = field(default_factory=list)
     runs_whole: bool = False
     missing_bytes: int = 0
@@ -165,6 +166,7 @@ class Evaluation:
         self._is_settled = True
         if self.is_training_over and not self.is_seen:
             self._recorder.forget(self._mark)
+            self._recorder.kernels.forget_evaluation()
             del self._recorder.assumptions[self._assumed :]
 
     def is_missed(self, code: str) -> bool:
@@ -245,6 +247,9 @@ class Evaluation:
         loop.live_bytes.append(self._recorder.live_bytes())
         loop.marks.append(self._recorder.mark_now())
         loop.asked_at.append(time.monotonic())
+        if loop.kernel_mark is not None:
+            self._recorder.kernels.end_evaluation_batch(loop.kernel_mark)
+        loop.kernel_mark = self._recorder.kernels.now()
         done = len(loop.live_bytes) - 1
         self._has_looped = self._has_looped or done > 0
         if loop.runs_whole or done < _BATCHES:

@@ -68,7 +68,8 @@ class Steps:
         """
         if self.is_stopped:
             self.when_ignored()
-        self.is_stopped = recorder.is_closed = True
+        self.is_stopped = True
+        recorder.close()
         raise StopTrace
 
     def is_enough(self) -> bool:
@@ -137,6 +138,8 @@ def _hook_optimizers(
             steps.stop(recorder)
         steps.known.setdefault(id(optimizer), optimizer)
         steps.taken[id(optimizer)] = steps.taken.get(id(optimizer), 0) + 1
+        if not evaluation.is_training_over:
+            recorder.kernels.end_step(id(optimizer))
         if steps.is_enough():
             evaluation.after_enough_steps()
 
@@ -220,6 +223,7 @@ def _hook_modules(recorder: Recorder, loaders: Loaders) -> None:
     def before(module: Any, args: Any) -> None:
         if recorder.phase is Phase.SETUP:
             recorder.phase = Phase.FORWARD
+            recorder.kernels.begin_training()
         if loaders.first_dimension is None:
             loaders.first_dimension = _first_dimension(args)
         if id(module) not in seen:

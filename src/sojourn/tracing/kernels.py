@@ -13,8 +13,10 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from sojourn.forecast import workspace
-from sojourn.forecast.trace import Role
+from sojourn.forecast.kernels import Family
+from sojourn.forecast.trace import Pass, Role
 from sojourn.tracing.attention import Attention
+from sojourn.tracing.kernel_work import precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 # CompositeImplicitAutograd.
 WHOLE = ("_fused_rms_norm", "mish_backward", "silu_backward")
 # Fused optimizer steps for which torch has no shape rule: in place, with no memory of their own.
-_STEPS_IN_PLACE = ("_fused_sgd_", "_fused_adagrad_")
+STEPS_IN_PLACE = ("_fused_sgd_", "_fused_adagrad_")
 
 
 def _nothing(*_args: Any, **_kwargs: Any) -> None:
@@ -65,7 +67,7 @@ class Kernels:
                 self._library.impl(name, _never_run, "CUDA")
         name = "scaled_dot_product_attention"
         self._library.impl(name, self._attention, "AutogradCUDA")
-        return {**rnns, name: self._attention, **dict.fromkeys(_STEPS_IN_PLACE, _nothing)}
+        return {**rnns, name: self._attention, **dict.fromkeys(STEPS_IN_PLACE, _nothing)}
 
     def _lstm(self, *args: Any) -> Any:
         call = _RnnCall("LSTM", args)
@@ -153,6 +155,7 @@ class _RnnFunction(torch.autograd.Function):
         if call.train:
             reserve = _library_buffer(recorder, given, workspace.rnn_reserve_bytes(shape))
         del workspace_buffer, contiguous
+        _note_rnn(recorder, call, shape, Pass.FORWARD)
         ctx.save_for_backward(given, output, reserve, *tensors)
         ctx.recorder, ctx.call = recorder, call
         return (output, *states)
@@ -169,6 +172,8 @@ class _RnnFunction(torch.autograd.Function):
         grad_given = torch.empty_like(contiguous)
         grad_hidden = [torch.empty_like(state) for state in hidden]
         del passing, gradient
+        for kernel in (Pass.BACKWARD_DATA, Pass.BACKWARD_WEIGHT):
+            _note_rnn(recorder, call, call.shape(given), kernel)
         passing = _library_buffer(recorder, given, size_bytes)
         # All weight gradients are views of one buffer, as cuDNN writes them.
         flat = output.new_zeros(sum(weight.numel() for weight in weights))
@@ -178,6 +183,37 @@ class _RnnFunction(torch.autograd.Function):
             grads.append(flat[start : start + weight.numel()].view(weight.shape))
             start += weight.numel()
         return (None, None, grad_given, *grad_hidden, *grads)
+
+
+def _note_rnn(recorder: Recorder, call: _RnnCall, shape: workspace.RnnShape, kernel: Pass) -> None:
+    """Write down one of cuDNN's three passes over a recurrent layer.
+
+    Forward and backward, one time step of a layer waits for the one before; the gradient of the
+    weights is one product over all of them.
+    """
+    weights = call.weights
+    weight_bytes = sum(weight.numel() for weight in weights) * shape.item_bytes
+    flops = 2 * shape.tokens * sum(w.numel() for w in weights if w.dim() > 1)
+    width = shape.hidden_size * shape.directions * shape.layers
+    moved = shape.tokens * (shape.input_size + width) * shape.item_bytes
+    is_sequential = kernel is not Pass.BACKWARD_WEIGHT
+    steps = -(-shape.tokens // shape.samples) * shape.layers * shape.directions
+    first = call.input
+    # cuDNN's own flag: torch's for its recurrent layers is that for its convolutions.
+    allows_tf32 = bool(torch.backends.cudnn.allow_tf32)
+    recorder.kernels.note(
+        f"{call.mode.lower()} {kernel.value}",
+        Family.RECURRENT,
+        recorder.phase_now(),
+        precision_of(first, allows_tf32=allows_tf32),
+        flops,
+        moved + weight_bytes,
+        moved,
+        max(1, steps) if is_sequential else shape.layers,
+        (1, shape.samples, weights[1].shape[0], shape.hidden_size),
+        steps=steps if is_sequential else 0,
+        item_bytes=shape.item_bytes,
+    )
 
 
 def mark_parameters(recorder: Recorder, module: Any) -> None:

@@ -12,10 +12,13 @@ Source: bitsandbytes 0.44 and later, nn/modules.py, autograd/_functions.py, func
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BLOCK_ELEMENTS = 64
 _STATISTICS_BLOCK_ELEMENTS = 256
@@ -99,8 +102,13 @@ class _Multiply8bit(torch.autograd.Function):
         return torch.matmul(gradient, ctx.weight.to(gradient.dtype)), None, grad_bias
 
 
-class _LowBitLinear(torch.nn.Linear):
-    """A linear layer whose weight is quantised when it moves; `quantize` is called by the move."""
+class LowBitLinear(torch.nn.Linear):
+    """A linear layer whose weight is quantised when it moves; `quantize` is called by the move.
+
+    `note_kernel` is told of each kernel of the library's own, whose time is not known.
+    """
+
+    note_kernel: ClassVar[Callable[[str], None]] = staticmethod(lambda _name: None)
 
     def adopt(self, layer: torch.nn.Linear) -> None:
         """Take over another layer's sizes and parameters."""
@@ -117,7 +125,7 @@ class _LowBitLinear(torch.nn.Linear):
         raise NotImplementedError
 
 
-class Linear4bit(_LowBitLinear):
+class Linear4bit(LowBitLinear):
     """A linear layer with a weight of 4 bits."""
 
     quant_type = "fp4"
@@ -151,6 +159,7 @@ class Linear4bit(_LowBitLinear):
 
     def forward(self, input: Any) -> Any:  # noqa: A002 - torch's name for it
         """Multiply in the type that the layer computes in."""
+        type(self).note_kernel("bitsandbytes' unpacking of 4-bit weights")
         given = input.to(self.compute_dtype or input.dtype)
         bias = None if self.bias is None else self.bias.to(given.dtype)
         return _Multiply4bit.apply(given, self.weight, bias).to(input.dtype)
@@ -166,7 +175,7 @@ class LinearNF4(Linear4bit):
     quant_type = "nf4"
 
 
-class Linear8bitLt(_LowBitLinear):
+class Linear8bitLt(LowBitLinear):
     """A linear layer with a weight of 8 bits."""
 
     def __init__(  # noqa: PLR0917 - the library's own signature
@@ -197,6 +206,7 @@ class Linear8bitLt(_LowBitLinear):
         """Multiply in integers, or as ever where the weight keeps its type."""
         if self.has_fp16_weights:
             return super().forward(input)
+        type(self).note_kernel("bitsandbytes' product in 8 bits")
         return _Multiply8bit.apply(input, self.weight, self.bias)
 
 

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from sojourn.forecast.kernels import Family, Phase, Precision
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sojourn.tracing.kernel_log import KernelLog
     from sojourn.tracing.recorder import Recorder
 
 _BLOCK_ELEMENTS = 256
@@ -87,6 +90,7 @@ class LowBitOptimizer(torch.optim.Optimizer):
     default_bits: ClassVar[int]
     default_paged: ClassVar[bool]
     note: ClassVar[Callable[[str], None]]
+    kernels: ClassVar[KernelLog]
 
     def __init__(
         self,
@@ -116,16 +120,31 @@ class LowBitOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Make the states that are not there yet."""
+        """Make the states that are not there yet, and note the kernel of each parameter."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None and not self.state[parameter]:
+                if parameter.grad is None:
+                    continue
+                if not self.state[parameter]:
                     self._make_state(parameter)
+                self._note_kernel(parameter)
         return loss
+
+    def _note_kernel(self, parameter: Any) -> None:
+        """One kernel reads all that a parameter has, and writes all but the gradient."""
+        is_8bit = "absmax1" in self.state[parameter]
+        state_bytes = self.moments * parameter.numel() * (1 if is_8bit else 4)
+        own_bytes, gradient = parameter.numel() * parameter.element_size(), parameter.grad
+        read_bytes = own_bytes + gradient.numel() * gradient.element_size() + state_bytes
+        self.kernels.note(
+            *(type(self).__name__, Family.OPTIMIZER, Phase.OPTIMIZER, Precision.FP32, 0),
+            read_bytes,
+            own_bytes + state_bytes,
+        )
 
     def _make_state(self, parameter: Any) -> None:
         config = GlobalOptimManager.get_instance().find(parameter)
@@ -179,6 +198,7 @@ def _class(
         "default_bits": bits,
         "default_paged": is_paged,
         "note": staticmethod(recorder.assume),
+        "kernels": recorder.kernels,
         "__module__": "bitsandbytes.optim",
     }
     return type(name, (LowBitOptimizer,), members)

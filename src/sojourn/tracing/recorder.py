@@ -13,7 +13,9 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sojourn.forecast.kernels import Family, Precision
 from sojourn.forecast.trace import Alloc, Convolution, Event, Free, Op, Pass, Phase, Role
+from sojourn.tracing.kernel_log import KernelLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +55,7 @@ class Recorder:
         self.assumptions: list[str] = []
         self.asked_capability = False
         self.has_bfloat16 = True
-        self.is_closed = False
+        self.kernels = KernelLog()
         self.has_made_up_values = False
         self.has_made_up_sizes = False
         self._label = label
@@ -67,6 +69,19 @@ class Recorder:
         self._in_function = False
         # Storages die on whichever thread drops the last reference.
         self._lock = threading.RLock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is written down any more."""
+        return self.kernels.is_closed
+
+    def close(self) -> None:
+        """Write nothing down any more."""
+        self.kernels.is_closed = True
+
+    def note_custom_kernel(self, name: str) -> None:
+        """A kernel of a library's own runs; how long it takes nothing says."""
+        self.kernels.note(name, Family.CUSTOM, self.phase_now(), Precision.OTHER, 0, 0, 0)
 
     def assume(self, text: str) -> None:
         """Note, once, something that the trace takes for granted."""
@@ -114,7 +129,7 @@ class Recorder:
                 return
             block = self._next_block
             self._next_block += 1
-            phase = self._phase_now()
+            phase = self.phase_now()
             watch = weakref.ref(storage, functools.partial(self._drop, key))
             self._blocks[key] = (block, watch)
             estimated = getattr(self._in_library, "active", False)
@@ -142,7 +157,7 @@ class Recorder:
         with self._lock:
             if self.is_closed:
                 return
-            phase = self._phase_now()
+            phase = self.phase_now()
             thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
             self._events.append(
                 Op(
@@ -161,7 +176,7 @@ class Recorder:
         """One of cuDNN's convolution kernels runs; `fields` are those of `Convolution`."""
         with self._lock:
             if not self.is_closed:
-                phase = self._phase_now()
+                phase = self.phase_now()
                 line = self._line_now(phase)
                 self._events.append(Convolution(kernel=kernel, phase=phase, line=line, **fields))
 
@@ -183,7 +198,7 @@ class Recorder:
                 return None
             block = self._next_block
             self._next_block += 1
-            phase = self._phase_now()
+            phase = self.phase_now()
             self._events.append(
                 Alloc(
                     block=block,
@@ -260,7 +275,7 @@ class Recorder:
         with self._lock:
             if not self.is_closed:
                 self._next_block += 1
-                phase = self._phase_now()
+                phase = self.phase_now()
                 self._events.append(
                     Alloc(
                         block=self._next_block - 1,
@@ -296,7 +311,8 @@ class Recorder:
                 if (storage := watch()) is not None
             )
 
-    def _phase_now(self) -> Phase:
+    def phase_now(self) -> Phase:
+        """Return where the script is: what runs without a graph in its forward part evaluates."""
         if self.phase is Phase.FORWARD:
             # Not recording for a backward pass: a validation loop, or metrics.
             is_forward = self._in_function or torch_records_graph()

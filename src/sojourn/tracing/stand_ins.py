@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._pytree import tree_map
 
+from sojourn.forecast.step_time import TRACED_AS_EAGER
+
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
@@ -16,14 +18,14 @@ def install_stand_ins(recorder: Recorder) -> None:
     """Replace them for the rest of the process."""
 
     def compile_nothing(model: Any = None, **_kwargs: Any) -> Any:
-        recorder.assume("torch.compile is traced as eager")
+        recorder.assume(TRACED_AS_EAGER)
         if isinstance(model, torch.nn.Module):
             # What scripts save by; past __setattr__, which would make the model its own child.
             vars(model)["_orig_mod"] = model
         return model if model is not None else (lambda function: function)
 
     def compile_in_place(_model: Any, *_args: Any, **_kwargs: Any) -> None:
-        recorder.assume("torch.compile is traced as eager")
+        recorder.assume(TRACED_AS_EAGER)
 
     def save_nothing(*_args: Any, **_kwargs: Any) -> None:
         recorder.assume("torch.save writes nothing")

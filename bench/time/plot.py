@@ -1,0 +1,59 @@
+"""Forecast against measured, by accelerator, each row's model left out of the fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from results import Result
+
+_COLOURS = {
+    "RTX 3090": "#1f6fb4",
+    "V100": "#c8541b",
+    "A100": "#2e8b57",
+    "H100": "#7d3c98",
+    "T4": "#b8860b",
+}
+_OTHER = "#7a7a7a"
+_ENDS_S = [0.004, 3.0]
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """Write the scatter plot, and below it the errors by accelerator."""
+    mpl.rcParams["svg.hashsalt"] = "sojourn"  # the same figures give the same file
+    figure = Figure(figsize=(7.5, 9), layout="constrained")
+    upper, lower = figure.subplots(2, 1, height_ratios=[2, 1])
+    upper.plot(_ENDS_S, _ENDS_S, color="black", linewidth=0.7, zorder=0)
+    lower.axvline(0, color="black", linewidth=0.7, zorder=0)
+    families = sorted({each.row.family for each in results}, reverse=True)
+    for place, family in enumerate(families):
+        points = [each for each in results if each.row.family == family]
+        colour = next((c for name, c in _COLOURS.items() if family.startswith(name)), _OTHER)
+        measured = [each.measured_s for each in points]
+        expected = [each.left_out_s for each in points]
+        below = [each.left_out_s - each.low_s for each in points]
+        above = [each.high_s - each.left_out_s for each in points]
+        upper.errorbar(
+            measured,
+            expected,
+            yerr=[below, above],
+            fmt="o",
+            markersize=3.5,
+            linewidth=0.5,
+            color=colour,
+            label=f"{family} ({len(points)})",
+        )
+        errors = [each.error * 100 for each in points]
+        lower.scatter(errors, [place] * len(points), s=14, color=colour, alpha=0.6)
+    upper.set(xscale="log", yscale="log", xlabel="measured, s", ylabel="forecast, s")
+    upper.set_title("Seconds of a training step, each model left out of the fit")
+    upper.legend(frameon=False, fontsize=8)
+    lower.set_yticks(range(len(families)), families)
+    lower.set(xlabel="error, %")
+    figure.savefig(path, metadata={"Date": None})
