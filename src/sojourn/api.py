@@ -179,6 +179,7 @@ def probe(
     from pathlib import Path
 
     from sojourn.catalog import default_overlay_path, load_catalog
+    from sojourn.forecast.roofline import forecast_step
     from sojourn.progress import NoProgress
     from sojourn.redact import secret_values
     from sojourn.runs.corrections import default_corrections_path
@@ -218,6 +219,7 @@ def probe(
             timeout_s=timeout_s,
             progress=reporter,
         ),
+        step_time_for=lambda trace, card: forecast_step(trace, card).step_s,
         catalog=catalog,
         corrections=default_corrections_path(),
         today=datetime.now(UTC).date(),
