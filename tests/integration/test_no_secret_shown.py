@@ -220,6 +220,12 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("train.py", "--on", "local", "--data", f"{SIGNED}=/content/data"),
         ("train.py", "--on", "local", "--data", "store=/content/data"),
     ),
+    "probe": (("absent.py", *JOB_ARGUMENTS), ("train.py", "--json", *JOB_ARGUMENTS)),
+    "share": (
+        ("kaggle://nobody/nothing-here", "--with", "somebody"),
+        *((store, "--with", "somebody") for store in BAD_STORES),
+    ),
+    "wallet": ((), ("--json",), ("--set", "12.5"), ("--set", "none")),
     "runs": ((), ("--json",)),
     "logs": (("none-such",), ("train",)),
     "login": (("kaggle",), ("hf",), ("none-such",), ("kaggle", "--json")),

@@ -37,6 +37,7 @@ from sojourn.stores.base import (
     check_prefix,
 )
 from sojourn.stores.hub_refusals import Answer, hub_refusal, unreachable
+from sojourn.stores.huggingface_credentials import find_huggingface_credentials
 from sojourn.units import MIB, format_bytes
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def open_huggingface(
             "hf:// addresses need the package huggingface_hub.",
             remedy="Run `pip install 'sojourn[hf]'`.",
         ) from error
+    # The client reads the token itself, and a file of it that others can read as well.
+    find_huggingface_credentials(environment)
     _check_token()
     _mute_what_is_known()
     endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or None
@@ -200,9 +203,16 @@ class HuggingFaceStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
         check_prefix(prefix)
-        for key, size_bytes in self._tree(prefix.rstrip("/"), recursive=True):
-            if size_bytes is not None and key not in _HIDDEN_KEYS:
-                yield StoredObject(key=key, size_bytes=size_bytes)
+        for entry in self._entries(prefix.rstrip("/"), recursive=True):
+            size_bytes = getattr(entry, "size", None)
+            if size_bytes is not None and entry.path not in _HIDDEN_KEYS:
+                large = getattr(entry, "lfs", None)
+                yield StoredObject(
+                    key=entry.path,
+                    size_bytes=size_bytes,
+                    digest=f"sha256:{large.sha256}" if large else None,
+                    version=entry.blob_id,
+                )
 
     def find(self, key: str) -> int | None:
         """Return the object's size in bytes, or None."""
@@ -288,14 +298,13 @@ class HuggingFaceStore:
         if urlsplit(asked).netloc != urlsplit(found).netloc:
             self._places[key] = found
 
-    def _tree(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, int | None]]:
-        """Yield path and size of what is below a folder; of folders the size is None."""
+    def _entries(self, folder: str, *, recursive: bool) -> Iterator[Any]:
+        """Yield the client's entries of what is below a folder; folders have no `size`."""
         try:
             with _telling(f"list {self.url}/{folder}"):
-                for entry in self._api.list_repo_tree(
+                yield from self._api.list_repo_tree(
                     self._repo, folder or None, repo_type=_REPO_TYPE, recursive=recursive
-                ):
-                    yield entry.path, getattr(entry, "size", None)
+                )
         except ObjectNotFoundError:
             return
 
@@ -345,8 +354,8 @@ class HuggingFaceStore:
         folder, _, name = key.rpartition("/")
         with self._lock:
             if folder not in self._folders:
-                below = self._tree(folder, recursive=False)
-                self._folders[folder] = {path.rpartition("/")[2] for path, _ in below}
+                below = self._entries(folder, recursive=False)
+                self._folders[folder] = {entry.path.rpartition("/")[2] for entry in below}
             names = self._folders[folder]
             if name not in names and len(names) >= _MAX_FOLDER_ENTRIES:
                 raise StoreError(

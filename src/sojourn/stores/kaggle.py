@@ -136,7 +136,8 @@ class KaggleStore:
         check_prefix(prefix)
         for key, place in self._looked_up().objects().items():
             if key.startswith(prefix):
-                yield StoredObject(key=key, size_bytes=place.size_bytes)
+                version = str(place.version)
+                yield StoredObject(key=key, size_bytes=place.size_bytes, version=version)
 
     def find(self, key: str) -> int | None:
         """Return the object's size in bytes, or None."""
