@@ -428,14 +428,15 @@ def pull(
 
     Args:
         store: Where it is.
-        folder: Where it goes; if None, a folder here named after the last part of the address.
+        folder: Where it goes; if None, a folder here named after the last part of the address, in
+            which nothing is overwritten that no pull has put there.
         include: Globs; all if empty. `*` stays within a folder, `**` crosses folders.
         revision: An earlier one; the newest if None.
         progress: Where to report to.
 
     Raises:
         UsageError: the folder cannot be written to or has no room; a glob or the revision names
-            nothing.
+            nothing; or something would be overwritten in a folder that was not named.
         StoreError: the store holds no data set, refused, or could not be reached.
         IntegrityError: what the store holds does not match its digests.
     """
@@ -443,7 +444,7 @@ def pull(
 
     dataset = open_dataset(store, revision=revision)
     target = local_path(last_component(dataset) if folder is None else folder)
-    return dataset.extract(target, include, progress=progress)
+    return dataset.extract(target, include, overwrite=folder is not None, progress=progress)
 
 
 def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:

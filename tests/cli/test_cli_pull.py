@@ -43,6 +43,43 @@ def test_the_folder_is_named_after_the_store_if_none_is_given(
     assert (tmp_path / "here" / "leaks" / "a.csv").exists()
 
 
+def test_what_somebody_changed_is_named_when_it_is_overwritten(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _pull(store, tmp_path / "out", "-q") == 0
+    (tmp_path / "out" / "a.csv").write_text("my own work")
+    assert _pull(store, tmp_path / "out") == 0
+    assert "not what a pull had put there: a.csv." in capsys.readouterr().out
+    assert (tmp_path / "out" / "a.csv").read_text() == "x,y\n1,2\n"
+
+
+def test_in_a_folder_that_was_not_named_nothing_of_the_readers_is_overwritten(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaks").mkdir()
+    (tmp_path / "leaks" / "a.csv").write_text("my own work")
+    assert _pull(store) == 2
+    assert "a.csv in it would be overwritten" in capsys.readouterr().err
+    assert (tmp_path / "leaks" / "a.csv").read_text() == "my own work"
+    assert not (tmp_path / "leaks" / "in").exists()
+
+
+def test_a_new_revision_comes_into_a_folder_that_was_not_named(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert _pull(store, "-q") == 0
+    (tmp_path / "data" / "a.csv").write_text("x,y\n3,4\n")
+    sojourn.push(tmp_path / "data", str(store))
+    assert _pull(store, "-q") == 0
+    assert (tmp_path / "here" / "leaks" / "a.csv").read_text() == "x,y\n3,4\n"
+
+
 def test_globs_choose(store: Path, tmp_path: Path) -> None:
     assert _pull(store, tmp_path / "out", "--include", "*.csv", "--include", "in", "-q") == 0
     assert (tmp_path / "out" / "in" / "b.txt").exists()

@@ -31,7 +31,9 @@ def command(
     one zip; zips are unpacked on the way, and checked by their CRC-32.
 
     DIR is the last part of STORE's address if it is not given. Every file is checked against its
-    digest before it gets its name. Files in DIR that the set does not hold are left alone.
+    digest before it gets its name. Files in DIR that the set does not hold are left alone; those of
+    its names are replaced where they differ, and named if they were not what a pull had put there.
+    If DIR is not given, a pull that would do that ends before anything is written.
 
     In GLOB, * and ? stay within one folder, ** crosses folders, [abc] is one of these. A name
     without any of them takes the folder of that name with all that is in it.

@@ -32,6 +32,8 @@ class Changes:
 
     Attributes:
         fetch: Files to fetch.
+        overwritten: Those of them in whose place there is a file that no pull is known to have put
+            there as it is: somebody changed it, or it is somebody's own.
         kept: Files that are there already, byte for byte, and were read to find that out.
         other_modes: Files that are there already, with other permissions.
         links: Links to make.
@@ -41,6 +43,7 @@ class Changes:
     """
 
     fetch: tuple[Member, ...]
+    overwritten: tuple[Member, ...]
     kept: tuple[Member, ...]
     other_modes: tuple[Member, ...]
     links: tuple[Member, ...]
@@ -76,8 +79,12 @@ def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles)
         empty = tuple(
             _checked_empty(folder / m.path) for m in standing if stat.S_ISDIR(modes[m.path] or 0)
         )
+        fetch = tuple(m for m in others if m.kind == "file" and m.path not in kept)
         return Changes(
-            fetch=tuple(m for m in others if m.kind == "file" and m.path not in kept),
+            fetch=fetch,
+            overwritten=tuple(
+                m for m in fetch if _is_foreign(m.path, found[m.path], known, replaced)
+            ),
             kept=tuple(m for m in others if m.path in read_kept),
             other_modes=tuple(
                 m for m in others if m.path in kept and stat.S_IMODE(modes[m.path] or 0) != m.mode
@@ -89,6 +96,14 @@ def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles)
             ),
             empty_in_the_way=empty,
         )
+
+
+def _is_foreign(
+    path: str, status: os.stat_result | None, known: KnownFiles, replaced: set[str]
+) -> bool:
+    if status is None or not stat.S_ISREG(status.st_mode) or _parent(path) in replaced:
+        return False
+    return known.find_digest(path, status) is None
 
 
 def count_others(folder: Path, members: tuple[Member, ...]) -> int:

@@ -304,14 +304,23 @@ class Dataset:
         folder: str | Path,
         include: Sequence[str] = (),
         *,
+        overwrite: bool = True,
         progress: Progress | None = None,
     ) -> PullReport:
         """Put the files that globs name into a folder; all if there are none.
 
         What is there already, byte for byte, is not fetched. What the set does not hold stays.
 
+        Args:
+            folder: Where they go.
+            include: The globs.
+            overwrite: Whether files of the set's names are replaced whose contents came from no
+                pull.
+            progress: Where to report to.
+
         Raises:
-            UsageError: a glob names nothing, or the folder cannot be written to or has no room.
+            UsageError: a glob names nothing, or the folder cannot be written to or has no room; or
+                something would be overwritten that must not.
             IntegrityError: the store holds something else than was pushed.
         """
         return pull_manifest(
@@ -319,6 +328,7 @@ class Dataset:
             self._store,
             local_path(folder),
             include=(include,) if isinstance(include, str) else tuple(include),
+            overwrite=overwrite,
             progress=progress or NoProgress(),
         )
 

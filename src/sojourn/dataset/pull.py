@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.choosing import choose_changes, count_others
-from sojourn.dataset.digests import Digester, can_be_made
+from sojourn.dataset.digests import Digester
 from sojourn.dataset.foreign_frames import frames_of
 from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
 from sojourn.dataset.globs import select
@@ -60,6 +60,7 @@ class PullReport:
         files_fetched: Files that were not there, or differed.
         fetched_bytes: Bytes that were fetched for them, compressed.
         other_files: Files in the folder that the set does not hold; they were left alone.
+        overwritten: Files that were there with other contents than a pull had given them.
     """
 
     url: str
@@ -70,6 +71,7 @@ class PullReport:
     files_fetched: int
     fetched_bytes: int
     other_files: int
+    overwritten: tuple[str, ...] = ()
 
 
 def pull_manifest(
@@ -78,12 +80,22 @@ def pull_manifest(
     folder: Path,
     *,
     include: tuple[str, ...] = (),
+    overwrite: bool = True,
     progress: Progress,
 ) -> PullReport:
     """Make a folder hold the members of a revision that globs name; all if there are none.
 
+    Args:
+        manifest: Of the revision.
+        store: Where it is.
+        folder: What is to hold it.
+        include: The globs.
+        overwrite: If False, files whose contents came from no pull are not replaced: refused.
+        progress: Where to report to.
+
     Raises:
-        UsageError: a glob names nothing, or the folder cannot be written to or has no room.
+        UsageError: a glob names nothing, or the folder cannot be written to or has no room; or
+            something would be overwritten that must not.
         StoreError: the store cannot be read.
         IntegrityError: what the store holds is not what the manifest says.
     """
@@ -91,6 +103,8 @@ def pull_manifest(
     members = _selection(manifest, include)
     known = KnownFiles.of(folder)
     changes = choose_changes(folder, members, known)
+    if changes.overwritten and not overwrite:
+        raise _would_overwrite(folder, store, [member.path for member in changes.overwritten])
     other_files = count_others(folder, manifest.members)
     needed_bytes = sum(member.size_bytes for member in changes.fetch)
     check_space(folder, needed_bytes=needed_bytes, files=len(changes.fetch))
@@ -107,8 +121,8 @@ def pull_manifest(
                 raise
             _make_links(folder, staging, changes.links)
         _set_modes(folder, changes)
-    if not all(can_be_made(member.digest) for member in changes.fetch):
-        # Only by what is noted are these known again.
+    if changes.fetch:
+        # So that they are known again: not read by the next pull, and not taken for the user's own.
         wait_until_settled()
     known.note((*changes.fetch, *changes.kept))
     files = [member for member in members if member.kind == "file"]
@@ -121,6 +135,17 @@ def pull_manifest(
         files_fetched=len(changes.fetch),
         fetched_bytes=fetching.fetched_bytes,
         other_files=other_files,
+        overwritten=tuple(member.path for member in changes.overwritten),
+    )
+
+
+def _would_overwrite(folder: Path, store: Store, paths: list[str]) -> UsageError:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return UsageError(
+        f"{folder} is there already, and {paths[0]}{more} in it would be overwritten, whose "
+        "contents came from no pull.",
+        remedy=f"Name the folder to say that it is meant: `sojourn pull {store.url} {folder}`; or "
+        "another one.",
     )
 
 

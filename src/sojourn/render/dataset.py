@@ -70,6 +70,10 @@ def share_text(*, store: str, user: str, page: str) -> Text:
     return Text(f"{user} may read {store}; {page} shows who else may.")
 
 
+# Files that a line of text names.
+_MOST_NAMED = 5
+
+
 def pull_document(report: PullReport) -> dict[str, Any]:
     """Return what a pull did as a JSON document."""
     return {
@@ -82,6 +86,7 @@ def pull_document(report: PullReport) -> dict[str, Any]:
         "files_fetched": report.files_fetched,
         "fetched_bytes": report.fetched_bytes,
         "other_files": report.other_files,
+        "overwritten": list(report.overwritten),
     }
 
 
@@ -96,6 +101,12 @@ def pull_text(report: PullReport) -> RenderableType:
             *_revision(report.revision),
         )
     ]
+    if report.overwritten:
+        names = ", ".join(map(shown_name, report.overwritten[:_MOST_NAMED]))
+        more = len(report.overwritten) - _MOST_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        what = f"Overwritten, as they were not what a pull had put there: {names}{rest}."
+        lines.append(Text(what))
     if report.other_files:
         were = "was" if report.other_files == 1 else "were"
         others = f"{_files(report.other_files)} that the data set does not hold"
