@@ -380,3 +380,9 @@ def test_an_average_of_the_model_is_a_second_set_of_parameters() -> None:
     buffers = 2 * 1024 * FLOAT + 8
     assert at_peak(trace)[Role.PARAMETERS] == 2 * (weights * FLOAT + buffers)
     assert most(trace, Role.GRADIENTS) == weights * FLOAT
+
+
+def test_lazy_layers_take_what_others_of_their_shape_take() -> None:
+    lazy, plain = traced("lazy_layers.py", "lazy"), traced("lazy_layers.py")
+    assert at_peak(lazy) == at_peak(plain)
+    assert at_peak(lazy)[Role.PARAMETERS] == (8 * 27 + 8 + 15_680 + 10) * FLOAT

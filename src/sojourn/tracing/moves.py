@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ class ModuleMoves:
     when_moved: Callable[[Any], None]
     # Both are kept: the old one's identity is the key, and must not be given to another tensor.
     _replaced: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    # Modules that wait for their first batch, and what is to be done to them then.
+    _waiting: dict[int, tuple[Any, list[Callable[[Any], Any]]]] = field(default_factory=dict)
 
     def install(self) -> None:
         """Replace `torch.nn.Module._apply`, on which `to`, `cuda`, `half` and the like all rest."""
@@ -39,12 +42,31 @@ class ModuleMoves:
             return module
 
         torch.nn.Module._apply = apply  # type: ignore[method-assign]  # noqa: SLF001
+        self._install_lazy()
+
+    def _install_lazy(self) -> None:
+        """Have parameters that get their shape with the first batch moved when they have it."""
+        moves, lazy = self, torch.nn.modules.lazy.LazyModuleMixin
+        infer = lazy._infer_parameters  # noqa: SLF001 - what a lazy module calls before its forward
+
+        def infer_and_move(module: Any, *args: Any, **kwargs: Any) -> Any:
+            result = infer(module, *args, **kwargs)
+            for fn in moves._waiting.pop(id(module), (module, []))[1]:
+                moves.apply(module, fn, into_children=False)
+            for optimizer in moves.optimizers.values():
+                moves.update(optimizer)
+            return result
+
+        lazy._infer_parameters = infer_and_move  # type: ignore[method-assign,assignment]  # noqa: SLF001
 
     def apply(self, module: Any, fn: Callable[[Any], Any], *, into_children: bool) -> None:
         """Apply `fn` to a module's parameters and buffers, all levels down if asked to."""
         if into_children:
             for child in module.children():
                 self.apply(child, fn, into_children=True)
+        if any(map(is_lazy, [*module._parameters.values(), *module._buffers.values()])):  # noqa: SLF001
+            self._waiting.setdefault(id(module), (module, []))[1].append(fn)
+            return
         for name, parameter in module._parameters.items():  # noqa: SLF001 - as torch's own does
             if parameter is not None:
                 moved = module._parameters[name] = self._moved(parameter, fn)  # noqa: SLF001

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def storage_of(tensor: Any) -> Any:
-    """Return a tensor's storage; None where it has none of its own: sparse ones, and wrappers."""
+    """Return a tensor's storage; None where it has none: sparse ones, wrappers, and lazy ones."""
     try:
         return tensor.untyped_storage()
-    except NotImplementedError:
+    except (NotImplementedError, ValueError):  # ValueError: a parameter without a shape as yet
         return None
 
 
