@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sojourn.testing.kaggle_server import KaggleServer, running_kaggle_server
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Nothing listens there: a client that would leave this machine is refused.
 NO_WAY_OUT = "http://127.0.0.1:9"
