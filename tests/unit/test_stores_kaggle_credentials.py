@@ -24,8 +24,8 @@ def _found(home: Path, **environment: str) -> KaggleCredentials:
 def test_the_first_place_that_has_some_counts(home: Path) -> None:
     key = {"KAGGLE_USERNAME": "me", "KAGGLE_KEY": "k"}
     assert not _found(home).are_there
-    _write(home / ".kaggle" / "kaggle.json", '{"username": "me", "key": "in file"}')
-    assert _found(home).key == "in file"
+    _write(home / ".kaggle" / "kaggle.json", '{"username": "me", "key": "in-file"}')
+    assert _found(home).key == "in-file"
     assert _found(home, **key).key == "k"
     _write(home / ".kaggle" / "access_token", "T1\n")
     assert (_found(home, **key).token, _found(home, **key).key) == ("T1", None)
@@ -57,7 +57,7 @@ def test_a_file_that_others_can_read_is_refused_with_the_command(
 @pytest.mark.parametrize("text", ["{", "[]", '{"username": "me"}', '{"username": 1, "key": "k"}'])
 def test_a_file_that_holds_none_is_refused(home: Path, text: str) -> None:
     _write(home / ".kaggle" / "kaggle.json", text)
-    with pytest.raises(AccessDeniedError, match="does not hold"):
+    with pytest.raises(AccessDeniedError, match=r"is no kaggle\.json: it lacks"):
         _found(home)
 
 

@@ -140,7 +140,8 @@ class PushContract:
             ends = list(pool.map(push, ("one", "two")))
         won = [end for end in ends if isinstance(end, PushReport)]
         lost = [end for end in ends if isinstance(end, ConflictError)]
-        assert len(won) == (1 if self.guards else 2)
+        # Without a guard the second is refused as well if it looks after the first has written.
+        assert len(won) == 1 or (len(won) == 2 and not self.guards)  # noqa: PLR2004
         for error in lost:
             assert "Somebody else pushed" in str(error)
             assert won[0].revision in str(error)
