@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sojourn.columns.placing import Placement
     from sojourn.columns.segments import Segment
 
-# Rows of a strip that are written at once: some MiB of text, and three times that meanwhile.
+# Rows of a strip that are written at once: some MiB of text, and three times that meanwhile. Tables
+# that share most of their rows are written together for twice the rows of one, however many it has.
 MOST_ROWS = 8_192
 
 
@@ -44,7 +45,7 @@ def format_tables(
 def _batches(
     placements: Sequence[Placement], bounds: Sequence[tuple[int, int]]
 ) -> Iterator[list[Placement]]:
-    """Cut tables into batches that stretch over few rows of every strip."""
+    """Cut tables into batches that stretch over few rows of every strip, or over shared ones."""
     batch: list[Placement] = []
     extents: list[tuple[int, int]] = []
     for placement in placements:
@@ -53,13 +54,24 @@ def _batches(
             (min(low, start), max(high, end))
             for (low, high), (start, end) in zip(extents or spans, spans, strict=True)
         ]
-        if batch and any(high - low > MOST_ROWS for low, high in wider):
+        if batch and not _may_be_together(extents, wider, placement.rows):
             yield batch
             batch, wider = [], spans
         batch.append(placement)
         extents = wider
     if batch:
         yield batch
+
+
+def _may_be_together(
+    extents: Sequence[tuple[int, int]], wider: Sequence[tuple[int, int]], rows: int
+) -> bool:
+    """Tell whether a table of so many rows, which makes extents wider, may join a batch."""
+    sizes = [high - low for low, high in wider]
+    if max(sizes) <= MOST_ROWS:
+        return True
+    grown = [size - (high - low) for size, (low, high) in zip(sizes, extents, strict=True)]
+    return max(sizes) <= 2 * rows and max(grown) <= rows // 2
 
 
 def _run_starts(placement: Placement, bounds: Sequence[tuple[int, int]]) -> list[int]:

@@ -42,6 +42,7 @@ class Overlay:
     ) -> None:
         folders = (Path(tempfile.gettempdir()),) if free is None else free
         self._writable = os.path.realpath(writable)
+        self._shadows = os.path.join(self._writable, SHADOW)
         self._free = [*(os.path.realpath(folder) for folder in folders), *_SYSTEM_FOLDERS]
         self._guarded = [os.path.realpath(f) for f in (*guarded, Path(_SHARED_MEMORY))]
         self._real_folders: dict[str, str] = {}
@@ -50,6 +51,9 @@ class Overlay:
 
     def reading(self, path: str) -> str:
         """Return where `path` is to be read from."""
+        # Thousands of Python's own modules are read before anything is written.
+        if not self._gone and not os.path.lexists(self._shadows):
+            return path
         real = self._canonical(path)
         if self.is_own(real):
             return path
