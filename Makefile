@@ -52,7 +52,7 @@ servers: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@set -e; for benchmark in bench/*.py bench/memory/accuracy.py bench/memory/speed.py \
-			bench/data/speed.py bench/time/accuracy.py; do \
+			bench/data/speed.py bench/stores/speed.py bench/time/accuracy.py; do \
 		[ -e "$$benchmark" ] || { echo "no benchmark in bench/"; break; }; \
 		echo "== $$benchmark"; $(VENV)/bin/python "$$benchmark"; \
 	done

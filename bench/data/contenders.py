@@ -6,7 +6,6 @@ kernel's page cache is warm for all alike, as it cannot be dropped in a containe
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emptying import from_nothing
 from measuring import HERE, Step, measure
 from sets import CACHE
 from verifying import check_same_file, check_same_tables, check_same_tree
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sets import DataSet
 
 LOOSE_LIMIT_S = 60.0  # for what fetches file by file
-EMPTIED = CACHE / "emptied"
 TOOLS = CACHE.parent / "data-tools"
 INSTALL_TOOLS = (
     f"{sys.executable} -m pip install --target bench/.cache/data-tools "
@@ -78,35 +77,8 @@ def compare(data: DataSet, archive: Path, link: Link) -> Run:
     return run
 
 
-@contextmanager
-def _from_nothing(run: Run) -> Iterator[Path]:
-    """Give an empty folder to work in; what it held goes to EMPTIED afterwards.
-
-    Files are emptied and not deleted. For a minute after a deletion, or five where the table of
-    inodes is not on the disk yet, ext4 takes no inode that was freed, and goes through all of these
-    for each new file (`recently_deleted` in fs/ext4/ialloc.c): making 20,000 files takes seconds
-    more for whoever comes after somebody that made as many. A new runtime's disk has none.
-    """
-    _put_aside(run.work)
-    run.work.mkdir(parents=True)
-    try:
-        yield run.work
-    finally:
-        _put_aside(run.work)
-
-
-def _put_aside(folder: Path) -> None:
-    if not folder.exists():
-        return
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            os.truncate(path, 0)
-    EMPTIED.mkdir(exist_ok=True)
-    folder.rename(EMPTIED / f"{len(list(EMPTIED.iterdir()))}")
-
-
 def _kaggles_way(run: Run) -> None:
-    with _from_nothing(run) as work:
+    with from_nothing(run.work) as work:
         run.take("kaggle: curl", "curl", "-sSf", "-o", "all.zip", run.url(run.archive))
         run.take("kaggle: unzip", "unzip", "-q", "all.zip", "-d", "files")
         check_same_tree(run.data.folder, work / "files", contents=False)
@@ -119,7 +91,7 @@ def _aria2(run: Run) -> None:
     if aria2 is None:
         run.left_out["aria2c"] = "not installed: apt-get install -y aria2"
         return
-    with _from_nothing(run) as work:
+    with from_nothing(run.work) as work:
         options = ("-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "all.zip")
         run.take("aria2c: fetch", aria2, *options, run.url(run.archive))
         check_same_file(run.archive, work / "all.zip")
@@ -129,7 +101,7 @@ def _kagglehub(run: Run) -> None:
     if not (TOOLS / "kagglehub").exists():
         run.left_out["kagglehub"] = f"not installed: {INSTALL_TOOLS}"
         return
-    with _from_nothing(run) as work:
+    with from_nothing(run.work) as work:
         more = {"PYTHONPATH": str(TOOLS)}
         url = run.url(run.archive)
         step = run.take("kagglehub", *_CHILD, "kagglehub", url, more=more)
@@ -142,7 +114,7 @@ def _rclone(run: Run) -> None:
     if rclone is None:
         run.left_out["rclone"] = f"not installed: {INSTALL_TOOLS}"
         return
-    with _from_nothing(run) as work:
+    with from_nothing(run.work) as work:
         options = ("--transfers=16", "--checkers=16", "--http-no-head", "--config=", "-q")
         source = ("--http-url", f"{run.url(run.data.folder)}/", ":http:", "files")
         step = run.take("rclone", rclone, "copy", *options, *source, limit_s=LOOSE_LIMIT_S)
@@ -153,14 +125,14 @@ def _rclone(run: Run) -> None:
 
 
 def _sojourn(run: Run, store: Path) -> None:
-    with _from_nothing(run):
+    with from_nothing(run.work):
         run.take("sojourn: push", *_SOJOURN, "push", run.data.folder, store, "--json", "--quiet")
     before = _shards(store)
     run.facts["store_bytes"] = _stored_bytes(store)
     run.facts["shards"] = len(before)
     if run.data.tables:
         _sojourn_tables(run, store)
-    with _from_nothing(run) as work:
+    with from_nothing(run.work) as work:
         pull = (*_SOJOURN, "pull", run.url(store), "files", "--json", "--quiet")
         run.take("sojourn: pull", *pull)
         check_same_tree(run.data.folder, work / "files", contents=True)
@@ -177,12 +149,12 @@ def _sojourn(run: Run, store: Path) -> None:
 
 
 def _sojourn_tables(run: Run, store: Path) -> None:
-    with _from_nothing(run):
+    with from_nothing(run.work):
         step = run.take("sojourn: tables", *_CHILD, "tables", run.url(store), run.data.tables)
         check_same_tables(run.steps["kaggle: pandas"].said, step.said)
     names = sorted(path.relative_to(run.data.folder).as_posix() for path in run.data.files)
     middle = names.index(run.data.changing)
-    with _from_nothing(run):
+    with from_nothing(run.work):
         run.take("sojourn: one table", *_CHILD, "one", store, names[middle], names[middle + 1])
 
 

@@ -18,14 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 LATENCY_S = 0.05
 RATE_BYTES_PER_S = 40 << 20
-INSTALL = "apt-get update && apt-get install -y nginx-light libnginx-mod-http-lua"
 
 _MODULES = Path("/usr/lib/nginx/modules")
-_NEEDED = ("ndk_http_module.so", "ngx_http_lua_module.so")
+_LUA = ("ndk_http_module.so", "ngx_http_lua_module.so")
+# Debian's package of each module that is not nginx-light's own.
+_PACKAGES = {
+    "ngx_http_lua_module.so": "libnginx-mod-http-lua",
+    "ngx_stream_module.so": "libnginx-mod-stream",
+}
 _START_LIMIT_S = 10.0
 # `limit_rate` alone lets the first second's worth through at once; nginx pauses after each chunk.
 _CHUNK = "256k"
@@ -87,37 +91,56 @@ class Link:
             return [_parsed(line) for line in file]
 
 
-def check_installed() -> None:
-    """End with the command to type if nginx is not there."""
-    if _nginx() is None or any(not (_MODULES / name).exists() for name in _NEEDED):
-        sys.exit(f"This needs nginx and its Lua module: {INSTALL}")
+def check_installed(modules: Sequence[str] = _LUA) -> None:
+    """End with the command to type if nginx or one of its modules is not there."""
+    if _nginx() is None or any(not (_MODULES / name).exists() for name in modules):
+        packages = ["nginx-light", *(_PACKAGES[name] for name in modules if name in _PACKAGES)]
+        command = f"apt-get update && apt-get install -y {' '.join(packages)}"
+        sys.exit(f"This needs {' and '.join(packages)}: {command}")
 
 
 @contextmanager
 def running_link(root: Path, folder: Path) -> Iterator[Link]:
     """Serve a folder until the end of the `with`; another holds the server's own files."""
+    port = free_port()
+    config = _CONFIG.format(
+        modules=load_modules(_LUA),
+        port=port,
+        root=root,
+        rate=RATE_BYTES_PER_S,
+        latency=LATENCY_S,
+        chunk=_CHUNK,
+    )
+    with running_nginx(config, port, folder):
+        yield Link(url=f"http://127.0.0.1:{port}", root=root, log=folder / "access.log")
+
+
+@contextmanager
+def running_nginx(config: str, port: int, folder: Path) -> Iterator[None]:
+    """Run nginx until the end of the `with`, once it listens; the folder is emptied before."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "t").mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "nginx.conf").write_text(
-        _CONFIG.format(
-            modules="\n".join(f"load_module {_MODULES / name};" for name in _NEEDED),
-            port=port,
-            root=root,
-            rate=RATE_BYTES_PER_S,
-            latency=LATENCY_S,
-            chunk=_CHUNK,
-        )
-    )
-    config = str(folder / "nginx.conf")
-    command = [_nginx() or "nginx", "-p", str(folder), "-e", "error.log", "-c", config]
+    (folder / "nginx.conf").write_text(config)
+    place = str(folder / "nginx.conf")
+    command = [_nginx() or "nginx", "-p", str(folder), "-e", "error.log", "-c", place]
     with subprocess.Popen(command) as process:
         try:
             _wait_for(port, process)
-            yield Link(url=f"http://127.0.0.1:{port}", root=root, log=folder / "access.log")
+            yield
         finally:
             process.terminate()
+
+
+def load_modules(names: Sequence[str]) -> str:
+    """Return the lines of a configuration that load modules."""
+    return "\n".join(f"load_module {_MODULES / name};" for name in names)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def _nginx() -> str | None:

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 from archive import make_zip
-from contenders import EMPTIED, Run, compare
+from contenders import Run, compare
+from emptying import EMPTIED
 from limits import measure_limits
 from link import Link, check_installed, running_link
 from measuring import HERE

@@ -85,7 +85,7 @@ class S3Server:
 
 @contextmanager
 def running_s3_server(
-    folder: Path, *, bucket: str = "bucket", open_to_all: bool = False
+    folder: Path, *, bucket: str = "bucket", open_to_all: bool = False, volumes: int = 20
 ) -> Iterator[S3Server]:
     """Start a server that keeps its objects in a folder, make a bucket, and end it at last.
 
@@ -93,6 +93,7 @@ def running_s3_server(
         folder: Where.
         bucket: How the bucket is named.
         open_to_all: Also who signs nothing may read and write.
+        volumes: How many files of 64 MiB it may keep its objects in.
     """
     s3_port, master, volume, filer = _free_ports(4)
     (folder / "data").mkdir(parents=True)
@@ -113,7 +114,7 @@ def running_s3_server(
         f"-volume.port={volume}",
         f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=20",
+        f"-volume.max={volumes}",
         # Off, for they have fixed ports, on which a second server beside this one fails.
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
