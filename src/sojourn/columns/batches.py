@@ -90,6 +90,9 @@ def _format_batch(
     batch: Sequence[Placement],
     bounds: Sequence[tuple[int, int]],
 ) -> Iterator[bytes]:
+    if all(len(placement.starts) == 1 for placement in batch):
+        # Every table has all of its columns side by side: its rows need not be joined of pieces.
+        bounds = [(0, len(layout.columns))]
     pieces = [_Pieces(layout, segment, batch, first, stop) for first, stop in bounds]
     for number, placement in enumerate(batch):
         texts = [each.of(number, placement.rows) for each in pieces]

@@ -1,19 +1,18 @@
 """Columns back to the text that they were read from.
 
-Numbers are written as cells of a fixed width (cells.py), the numeric columns between two text
-columns side by side in one matrix, and one pass removes what is not there. So a row is a few
-fragments, one for each run of numeric columns and one for each text column; Arrow joins them.
+Numbers are written as cells of a fixed width (cells.py), and so is text where all of it is as long;
+such columns stand side by side in one matrix, and one pass removes what is not there. So a row is a
+few fragments, one for each run of such columns and one for each other column; Arrow joins them.
 Tables that share rows can share their fragments.
 
 Measured when this way was chosen, on a window of the sample of 1.2 MB, 10,080 rows of 13 decimals,
 an integer and a text column: 0.45 ms to fill the cells and 0.75 ms to remove what is not there,
-against 8.4 ms to write decimal128 with `pyarrow.csv`. Removing with `bytes.translate` takes 0.1 ms
-less, and keeps other threads from running. `bench/columns.py` measures the whole.
+against 8.4 ms to write decimal128 with `pyarrow.csv`. Removing with `bytes.translate` takes as long
+as Arrow's filter, and keeps other threads from running. `bench/columns.py` measures the whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,12 +23,12 @@ import pyarrow.compute as pc
 
 from sojourn.columns.arrays import booleans_of, missing_of, numbers_of
 from sojourn.columns.cells import (
-    WORD_LETTERS,
-    Word,
-    Words,
-    boolean_words,
-    fill_booleans,
-    fill_numbers,
+    Cells,
+    NumberCells,
+    TextCells,
+    boolean_cells,
+    even_letters,
+    fill_rows,
     number_words,
 )
 from sojourn.columns.dressing import (
@@ -51,7 +50,9 @@ if TYPE_CHECKING:
 
 # Cells that stay in a core's own cache between being written and being read.
 _BLOCK_BYTES = 1 << 20
-_MOST_IN_A_LANE = 255
+_CELL_BYTES = 16  # about as wide as a cell is
+_LEAST_ROWS = 256  # with fewer, what each column costs once counts for more than its values
+_Values: TypeAlias = "pa.Array | NDArray[np.void]"
 _ALONE = ("text", *FLOATS)
 # Between these Arrow writes a float that is no whole number as Python does.
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e10
@@ -72,10 +73,12 @@ def format_rows(
         ValueError: the columns do not fit the layout.
     """
     check_columns(layout, columns)
-    runs = [_run(layout, columns[start:stop], start) for start, stop in run_bounds(layout)]
-    rows, width = len(columns[0]), sum(run.width for run in runs)
-    step = max(1, _BLOCK_BYTES // (WORD_LETTERS * width)) if width else rows
-    blocks = ([run.text(at, min(step, rows - at)) for run in runs] for at in range(0, rows, step))
+    rows = len(columns[0])
+    step = max(_LEAST_ROWS, _BLOCK_BYTES // (_CELL_BYTES * len(columns)))
+    blocks = (
+        _texts(layout, [column.slice(at, step) for column in columns], 0)
+        for at in range(0, rows, step)
+    )
     return _join(layout, blocks, header=header, final_newline=final_newline)
 
 
@@ -95,20 +98,19 @@ def row_texts(layout: Layout, columns: Sequence[pa.Array]) -> tuple[pa.StringArr
     """
     check_columns(layout, columns)
     return tuple(
-        _run(layout, columns[start:stop], start).text(0, len(columns[0]))
-        for start, stop in run_bounds(layout)
+        run_texts(layout, columns[start:stop], start) for start, stop in run_bounds(layout)
     )
 
 
 def run_texts(layout: Layout, columns: Sequence[pa.Array], first: int) -> pa.StringArray:
-    """Return the fragments of all rows of one run: a text or float column, or others side by side.
+    """Return the fragments of all rows of some columns side by side.
 
     Args:
         layout: Of the table.
-        columns: Those of the run as a segment of this layout has them, all of one length.
+        columns: As a segment of this layout has them, all of one length.
         first: Which of the layout's columns is the first of them.
     """
-    return _run(layout, columns, first).text(0, len(columns[0]))
+    return _joined(_texts(layout, columns, first), separator(layout))
 
 
 def join_row_texts(
@@ -179,78 +181,6 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _TextColumn:
-    layout: Layout
-    column: Column
-    array: pa.StringArray
-    after: str
-    width: int = 0
-
-    def text(self, start: int, rows: int) -> pa.StringArray:
-        values = dressed(self.array.slice(start, rows), self.column, self.layout)
-        return pc.binary_join_element_wise(values, self.after, "") if self.after else values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FloatColumn:
-    column: Column
-    array: pa.DoubleArray
-    after: str
-    width: int = 0
-
-    def text(self, start: int, rows: int) -> pa.StringArray:
-        values = float_texts(self.array.slice(start, rows), self.column)
-        return pc.binary_join_element_wise(values, self.after, "") if self.after else values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NumericRun:
-    columns: tuple[Column, ...]
-    arrays: tuple[pa.Array, ...]
-    words: tuple[tuple[Word, ...] | Words, ...]
-    width: int
-
-    def text(self, start: int, rows: int) -> pa.StringArray:
-        letters = self._cells(start, rows).view(np.uint8).reshape(-1)
-        is_there = letters != 0
-        offsets = np.zeros(rows + 1, np.int32)
-        np.cumsum(self._lengths(is_there, rows), out=offsets[1:])
-        return pa.StringArray.from_buffers(
-            rows, pa.py_buffer(offsets), pa.py_buffer(letters[is_there])
-        )
-
-    def _cells(self, start: int, rows: int) -> Words:
-        cells = np.empty((rows, self.width), np.uint32)
-        at = 0
-        for column, array, words in zip(self.columns, self.arrays, self.words, strict=True):
-            values = array.slice(start, rows)
-            if isinstance(words, tuple):
-                numbers = numbers_of(values)
-                fill_numbers(
-                    cells[:, at : at + len(words)],
-                    _magnitudes(numbers, column),
-                    words,
-                    is_negative=numbers < 0,
-                    missing=missing_of(values),
-                )
-                at += len(words)
-            else:
-                fill_booleans(cells[:, at : at + words.shape[1]], booleans_of(values), words)
-                at += words.shape[1]
-        return cells
-
-    def _lengths(self, is_there: NDArray[np.bool_], rows: int) -> NDArray[np.int32]:
-        if self.width > _MOST_IN_A_LANE or rows == 0:
-            return _row_sums(is_there.reshape(rows, self.width * WORD_LETTERS))
-        # Four counts at once, one in each byte of a word: twice as quick.
-        lanes = is_there.view(np.uint32).reshape(rows, -1).sum(axis=1, dtype=np.uint32)
-        return _row_sums(lanes.view(np.uint8).reshape(rows, WORD_LETTERS))
-
-
-_Run: TypeAlias = _TextColumn | _FloatColumn | _NumericRun
-
-
 def run_bounds(layout: Layout) -> Iterator[tuple[int, int]]:
     """Yield where each run begins and ends: a text or float column, or others side by side."""
     indexes = range(len(layout.columns))
@@ -261,41 +191,71 @@ def run_bounds(layout: Layout) -> Iterator[tuple[int, int]]:
         yield members[0], members[-1] + 1
 
 
-def _run(layout: Layout, arrays: Sequence[pa.Array], start: int) -> _Run:
-    stop = start + len(arrays)
-    columns = layout.columns[start:stop]
-    behind = afters(layout, start, stop)
-    if stop < len(layout.columns) and separator(layout):
-        behind[-1] = ""  # written between the runs
-    if columns[0].kind == "text":
-        return _TextColumn(layout=layout, column=columns[0], array=arrays[0], after=behind[0])
-    if columns[0].kind in FLOATS:
-        return _FloatColumn(column=columns[0], array=arrays[0], after=behind[0])
-    words = tuple(
-        _words(column, array, after, is_json=layout.is_json)
-        for column, array, after in zip(columns, arrays, behind, strict=True)
-    )
-    width = sum(len(item) if isinstance(item, tuple) else item.shape[1] for item in words)
-    return _NumericRun(columns=columns, arrays=tuple(arrays), words=words, width=width)
+def _texts(layout: Layout, arrays: Sequence[pa.Array], first: int) -> list[pa.StringArray]:
+    """Return fragments of columns side by side; the separator, if any, belongs between them."""
+    columns = layout.columns[first : first + len(arrays)]
+    behind = afters(layout, first, first + len(arrays))
+    values = [_values(column, array, layout) for column, array in zip(columns, arrays, strict=True)]
+    texts = []
+    for begin, end in _runs(values):
+        after = behind[begin:end]
+        if first + end < len(layout.columns) and separator(layout):
+            after[-1] = ""  # written between the fragments
+        if isinstance(values[begin], pa.StringArray):
+            texts.append(_followed(values[begin], after[0]))
+        else:
+            run = zip(columns[begin:end], values[begin:end], after, strict=True)
+            cells = [_cells(*each, is_json=layout.is_json) for each in run]
+            texts.append(fill_rows(cells, len(arrays[0])))
+    return texts
 
 
-def _words(
-    column: Column, array: pa.Array, after: str, *, is_json: bool
-) -> tuple[Word, ...] | Words:
+def _values(column: Column, array: pa.Array, layout: Layout) -> _Values:
+    """Return what stands in the fields: text as it is where it has cells of no one width."""
+    if column.kind == "text":
+        texts = dressed(array, column, layout)
+        return texts if (letters := even_letters(texts)) is None else letters
+    return float_texts(array, column) if column.kind in FLOATS else array
+
+
+def _runs(values: Sequence[_Values]) -> Iterator[tuple[int, int]]:
+    """Yield where each run begins and ends: text that is of no one width, or others in a row."""
+    alone = [isinstance(each, pa.StringArray) for each in values]
+    by_run = groupby(range(len(values)), key=lambda i: i + 1 if alone[i] else 0)
+    for _, run in by_run:
+        members = list(run)
+        yield members[0], members[-1] + 1
+
+
+def _followed(values: pa.StringArray, after: str) -> pa.StringArray:
+    return pc.binary_join_element_wise(values, after, "") if after else values
+
+
+def _cells(column: Column, values: _Values, after: str, *, is_json: bool) -> Cells:
+    if isinstance(values, np.ndarray):
+        return TextCells(values=values, after=after.encode())
     if column.kind == "boolean":
-        return boolean_words(after, is_json=is_json)
+        return boolean_cells(booleans_of(values), after, is_json=is_json)
     # Where a value is missing anything may stand: cells get wider by it, and the text does not.
-    numbers = numbers_of(array)
-    ends = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0,)
-    digits = max(len(str(abs(end))) for end in ends)
-    return number_words(
-        digits=digits, decimals=column.decimals, after=after, missing=column.missing
+    numbers, missing = numbers_of(values), missing_of(values)
+    least, most = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
+    ends = (abs(least), abs(most))
+    is_signed = least < 0
+    words, letters = number_words(
+        least_digits=1 if is_signed else len(str(least)),
+        digits=len(str(max(ends))),
+        decimals=column.decimals,
+        is_signed=is_signed,
+        after=after,
+        missing=None if missing is None else column.missing,
     )
-
-
-def _row_sums(counts: NDArray[Any]) -> NDArray[np.int32]:
-    sums: NDArray[np.int32] = counts.sum(axis=1, dtype=np.int32)
-    return sums
+    return NumberCells(
+        magnitudes=_magnitudes(numbers, column),
+        is_negative=numbers < 0 if is_signed else None,
+        missing=missing,
+        words=words,
+        letters=letters,
+    )
 
 
 def _magnitudes(numbers: NDArray[Any], column: Column) -> NDArray[Any]:
@@ -325,9 +285,13 @@ def _join(
 
 
 def _letters(texts: Sequence[pa.StringArray], between: str) -> memoryview:
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, between)
+    joined = _joined(texts, between)
     _, offsets, letters = joined.buffers()
     if letters is None or len(joined) == 0:
         return memoryview(b"")
     ends = np.frombuffer(offsets, np.int32)[joined.offset :]
     return memoryview(letters)[int(ends[0]) : int(ends[len(joined)])]
+
+
+def _joined(texts: Sequence[pa.StringArray], between: str) -> pa.StringArray:
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, between)
