@@ -406,7 +406,7 @@ def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | No
             "A cluster's workers send what they pack, so there is no dry run with ray.",
             remedy="Leave out --engine for the dry run: it says the same.",
         )
-    if store.capabilities.publishes_on_commit:
+    if store.capabilities.publishes_slowly:
         raise UsageError(
             f"{store.url} publishes what one process sent, and a cluster's workers are many.",
             remedy="Leave out --engine, or push to s3:// with it.",

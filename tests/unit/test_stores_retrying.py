@@ -11,6 +11,7 @@ from sojourn.errors import (
 from sojourn.stores.objects import open_memory
 from sojourn.stores.retrying import Retrying
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
+from sojourn.testing.store_contract import swap
 
 
 class Clock:
@@ -106,14 +107,14 @@ def test_who_asks_for_too_long_is_not_waited_for() -> None:
     assert clock.waits_s == []
 
 
-def test_swap_and_stage_are_tried_again_and_a_conflict_is_not() -> None:
+def test_publishing_is_tried_again_and_a_conflict_is_not() -> None:
     clock, memory = Clock(), open_memory()
-    faults = [Fault(verb="put", keys=key, times=1, error=unavailable()) for key in ("a", "k")]
+    faults = [Fault(verb=verb, times=1, error=unavailable()) for verb in ("put", "publish")]
     retrying = _retrying(FaultyStore(memory, *faults), clock)
-    retrying.stage("a", b"1")
-    retrying.swap("k", b"1", expected=None)
+    retrying.put("a", b"1")
+    swap(retrying, "k", b"1", expected=None)
     assert (memory.get("a"), memory.get("k")) == (b"1", b"1")
     assert clock.waits_s == [0.5, 0.5]
     with pytest.raises(ConflictError):
-        retrying.swap("k", b"2", expected=None)
+        swap(retrying, "k", b"2", expected=None)
     assert clock.waits_s == [0.5, 0.5]

@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from sojourn.errors import StoreError, StoreUnavailableError
-from sojourn.stores.base import stage, swap
+from sojourn.stores.wrapping import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body, Capabilities, Store, StoredObject
+    from sojourn.stores.base import Body, Store, StoredObject, Swap
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _ATTEMPTS = 5
 _LONGEST_ASKED_WAIT_S = 320.0
 
 
-class Retrying:
+class Retrying(Wrapper):
     """Repeats a verb while its error is `retryable`, with waits that double, for a while.
 
     A store that says for how long it wants to be left alone (HTTP's Retry-After) is left alone for
@@ -48,21 +48,11 @@ class Retrying:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._store = store
+        super().__init__(store)
         self._patience_s = patience_s
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-
-    @property
-    def url(self) -> str:
-        """How a person names the store."""
-        return self._store.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the store can do."""
-        return self._store.capabilities
 
     def get(self, key: str) -> bytes:
         """Return the whole object."""
@@ -75,16 +65,8 @@ class Retrying:
         )
 
     def put(self, key: str, body: Body) -> None:
-        """Create or replace the object; a body that is a file is sent from its start each time."""
+        """Send the object; a body that is a file is sent from its start each time."""
         self._attempt(lambda: self._store.put(key, body))
-
-    def stage(self, key: str, body: Body) -> None:
-        """Send an object ahead, as `put` does."""
-        self._attempt(lambda: stage(self._store, key, body))
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        """Replace an object that nobody changed."""
-        self._attempt(lambda: swap(self._store, key, body, expected=expected))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
@@ -99,9 +81,9 @@ class Retrying:
         """Remove the object if it is there."""
         self._attempt(lambda: self._store.delete(key))
 
-    def commit(self, *, message: str, progress: Progress) -> None:
-        """Let readers see what was put and deleted."""
-        self._attempt(lambda: self._store.commit(message=message, progress=progress))
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted, and what is swapped last."""
+        self._attempt(lambda: self._store.publish(swap, message=message, progress=progress))
 
     def room_bytes(self) -> int | None:
         """Return how many bytes may still be put, if the store says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import StoreError, UsageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.stores.base import Presentation, Store
+    from sojourn.stores.objects import Service
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ONE_SLASH = re.compile(r"(s3|gs|az|hf|kaggle|file|https?):", re.IGNORECASE)
@@ -70,7 +71,7 @@ def open_bare_store(url: str | Path, *, presentation: Presentation | None = None
         return _open_path(url)
     scheme, rest = address[1].lower(), address[2]
     if scheme in _BUCKETS:
-        return _open_bucket(scheme, rest)
+        return _open_bucket(cast("Service", scheme), rest)
     if scheme == "hf":
         return _open_huggingface(rest)
     if scheme == "kaggle":
@@ -100,7 +101,9 @@ def open_object(url: str | Path) -> Store | None:
     scheme = os.fspath(url).partition(":")[0].lower()
     # In these addresses a percent sign stands for another character.
     key = unquote(key, errors="surrogateescape") if scheme in ("file", "http", "https") else key
-    return OneObject(open_store(place), check_key(key)) if key not in ("", ".", "..") else None
+    if key in ("", ".", ".."):
+        return None
+    return OneObject(open_store(place), check_key(key))
 
 
 def find_local_path(url: str | Path) -> Path | None:
@@ -154,13 +157,13 @@ def _open_file(rest: str) -> Store:
 
 def _open_local(folder: Path) -> Store:
     from sojourn.stores.drive import is_on_drive, open_drive
-    from sojourn.stores.objects import open_folder
+    from sojourn.stores.folders import open_folder
 
     return open_drive(folder) if is_on_drive(folder) else open_folder(folder)
 
 
-def _open_bucket(scheme: str, rest: str) -> Store:
-    from sojourn.stores.objects import open_az, open_gs, open_s3
+def _open_bucket(scheme: Service, rest: str) -> Store:
+    from sojourn.stores.buckets import open_bucket
 
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket or ":" in bucket:
@@ -176,8 +179,7 @@ def _open_bucket(scheme: str, rest: str) -> Store:
     prefix = prefix.strip("/")
     if prefix:
         check_key(prefix)
-    opener = {"s3": open_s3, "gs": open_gs, "az": open_az}[scheme]
-    return opener(bucket, prefix, environment=os.environ)
+    return open_bucket(scheme, bucket, prefix, environment=os.environ)
 
 
 def _open_huggingface(rest: str) -> Store:
