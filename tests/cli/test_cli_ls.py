@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,21 @@ def test_an_earlier_revision_is_listed(
     assert len(json.loads(capsys.readouterr().out)["members"]) == 4
     assert _ls(store, "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["members"]) == 2
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "s3://bucket/x"])
+def test_a_store_that_is_not_there_is_said_to_be_waited_for_and_not_for_long(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    began = time.monotonic()
+    assert _ls(address) == 5
+    # Two seconds of patience, and what three attempts take.
+    assert time.monotonic() - began < 8
+    said, error = capsys.readouterr().err.splitlines()
+    assert said.endswith("it cannot be reached. Trying again for a few seconds.")
+    assert error.startswith("sojourn: Could not read ")
+    assert _ls(address, "-q") == 5
+    assert "Trying again" not in capsys.readouterr().err

@@ -300,8 +300,16 @@ def _told(error: BaseException, doing: str) -> StoreError:
     broke = isinstance(error, kinds)
     # Another thread's failed connection closes the client that all share.
     if broke or "client has been closed" in str(error):
-        return unreachable(str(error), doing=doing)
+        return unreachable(str(error), doing=doing, host=_host_of(error))
     return StoreError(f"Could not {doing}: {error}.", remedy="Run it again when that is mended.")
+
+
+def _host_of(error: Any) -> str:
+    """Return who was asked in a request that failed; empty if that is not known."""
+    try:
+        return str(error.request.url.host)
+    except (AttributeError, RuntimeError):  # httpx raises the second where there was no request
+        return ""
 
 
 def _refusal(error: Any, doing: str) -> StoreError:

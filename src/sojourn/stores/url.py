@@ -14,6 +14,7 @@ from sojourn.stores.base import check_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Presentation, Store
     from sojourn.stores.objects import Service
 
@@ -36,7 +37,12 @@ _KNOWN = (
 )
 
 
-def open_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
+def open_store(
+    url: str | Path,
+    *,
+    presentation: Presentation | None = None,
+    progress: Progress | None = None,
+) -> Store:
     """Return the store at an address; transient failures are tried again.
 
     It is read in forked processes, too. Nothing is contacted or made yet. Credentials come from
@@ -45,6 +51,7 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
     Args:
         url: The address.
         presentation: How a data set that is yet to be made there is shown.
+        progress: Is told when something is tried again that takes longer than a second.
 
     Raises:
         StoreError: the address is of no known kind, or malformed.
@@ -55,7 +62,8 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
 
     store = open_bare_store(url, presentation=presentation)
     # The client of the hub may be used on both sides of a fork.
-    return Retrying(store if os.fspath(url).lower().startswith("hf:") else ForkSafe(store))
+    is_hub = os.fspath(url).lower().startswith("hf:")
+    return Retrying(store if is_hub else ForkSafe(store), progress=progress)
 
 
 def open_bare_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
@@ -83,10 +91,10 @@ def open_bare_store(url: str | Path, *, presentation: Presentation | None = None
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
-def open_object(url: str | Path) -> Store | None:
+def open_object(url: str | Path, *, progress: Progress | None = None) -> Store | None:
     """Return the one object at an address, as a store of its own; None where none can be.
 
-    Whether it is there is not looked at yet.
+    Whether it is there is not looked at yet. Arguments as in `open_store`.
 
     Raises:
         StoreError: the address is of no known kind, or malformed.
@@ -103,7 +111,7 @@ def open_object(url: str | Path) -> Store | None:
     key = unquote(key, errors="surrogateescape") if scheme in ("file", "http", "https") else key
     if key in ("", ".", ".."):
         return None
-    return OneObject(open_store(place), check_key(key))
+    return OneObject(open_store(place, progress=progress), check_key(key))
 
 
 def find_local_path(url: str | Path) -> Path | None:
