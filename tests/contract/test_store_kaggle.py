@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import pickle
 import threading
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from sojourn.errors import (
 )
 from sojourn.stores.base import Presentation, Store
 from sojourn.stores.kaggle import KaggleStore, open_kaggle
+from sojourn.stores.kaggle_busy import BusyError
 from sojourn.stores.kaggle_limits import KaggleLimits
 from sojourn.stores.kaggle_readiness import Patience
 from sojourn.stores.retrying import Retrying
@@ -628,3 +630,9 @@ def test_what_was_put_after_a_version_whose_answer_was_lost_is_published_too(
     publish(store)
     assert (store.get("k"), store.get("m")) == (b"z", b"new")
     assert len(versions(kaggle)) == 3
+
+
+def test_who_is_asked_to_wait_in_a_helper_process_is_told_for_how_long() -> None:
+    error = BusyError("Kaggle is busy.", remedy="Wait.", after_s=7.0)
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.after_s) == (BusyError, str(error), 7.0)
