@@ -232,6 +232,32 @@ def test_a_commit_of_others_to_other_files_is_no_conflict(hub: HubServer) -> Non
     assert hub.repos["me/leaks"].files["m.json"].data == b"2"
 
 
+def test_a_commit_whose_answer_was_lost_is_no_conflict(hub: HubServer) -> None:
+    store = open_store(URL)
+    swap(store, "m.json", b"1", expected=None)
+    store.put("shards/1.zst", bytes(300_000))
+    lost = Trouble(method="POST", path="/commit/", keep_bytes=3, times=1)
+    hub.troubles = [lost]
+    swap(store, "m.json", b"2", expected=b"1")
+    assert lost.times == 0
+    assert (store.get("m.json"), store.find("shards/1.zst")) == (b"2", 300_000)
+
+
+def test_what_is_deleted_is_gone_with_the_next_commit(hub: HubServer) -> None:
+    store, other = open_store(URL), open_store(URL)
+    for key in ("a", "b", "c"):
+        _put(store, key, b"x")
+    made = hub.commits_made()
+    store.delete("a")
+    store.delete("b")
+    store.delete("never")
+    other.delete("b")
+    publish(other)
+    swap(store, "m.json", b"1", expected=None)
+    assert hub.commits_made() - made == 2
+    assert {entry.key for entry in store.list()} == {"c", "m.json"}
+
+
 def test_many_who_write_at_once_all_get_through(hub: HubServer) -> None:
     begin = threading.Barrier(6)
 

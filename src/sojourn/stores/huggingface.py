@@ -10,6 +10,7 @@ Not for models and spaces, and never for another branch than main.
 from __future__ import annotations
 
 import threading
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _MAX_OBJECT_BYTES = 500 * 10**9
 _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FILES_IN_COMMIT = 100
+# One less, for the object that is swapped with them.
+_FULL = _MAX_FILES_IN_COMMIT - 1
 # https://huggingface.co/docs/hub/repositories-getting-started, seen 2026-11: a push with a larger
 # file that is not kept beside the repository is rejected.
 _MAX_SMALL_FILE_BYTES = 10 * MIB
@@ -111,10 +114,9 @@ class HuggingFaceStore:
             operation = self._sent(key, body)
             with self._lock:
                 self._staged[key] = operation
-                if len(self._staged) < _MAX_FILES_IN_COMMIT - 1:
-                    return
-                full = self._take_staged()
-            self._commit(full)
+                is_full = len(self._staged) >= _FULL
+            if is_full:
+                self._commit_full()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
@@ -148,9 +150,11 @@ class HuggingFaceStore:
     def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
         """Commit what was put and deleted, and with it the swapped object if nobody changed it."""
         del message, progress  # commits are called after what is in them
-        with telling(f"write {self.url}/{swap.key}" if swap else f"write to {self.url}"):
+        doing = f"write {self.url}/{swap.key}" if swap else f"write to {self.url}"
+        # Whoever finds nothing staged has waited for the commit that has it.
+        with telling(doing), self._committing:
             with self._lock:
-                staged = self._take_staged()
+                staged, self._staged = self._staged, {}
             self._commit(staged, swap)
 
     def room_bytes(self) -> int | None:
@@ -204,9 +208,14 @@ class HuggingFaceStore:
                 self._hub.make()
                 self._is_made = True
 
-    def _take_staged(self) -> dict[str, Addition | None]:
-        staged, self._staged = self._staged, {}
-        return staged
+    def _commit_full(self) -> None:
+        with self._committing:
+            with self._lock:
+                if len(self._staged) < _FULL:
+                    return  # another thread was quicker
+                full = dict(islice(self._staged.items(), _FULL))
+                self._staged = {k: v for k, v in self._staged.items() if k not in full}
+            self._commit(full)
 
     def _commit(self, staged: dict[str, Addition | None], swap: Swap | None = None) -> None:
         """Commit what was staged, and keep it for the next time if that fails.
@@ -226,16 +235,15 @@ class HuggingFaceStore:
     def _commit_on_top(self, staged: dict[str, Addition | None], swap: Swap | None) -> None:
         """Commit, on top of what others committed meanwhile."""
         replacing = self._sent(swap.key, swap.body) if swap else None
-        with self._committing:
-            for _ in range(_ATTEMPTS_TO_COMMIT):
-                parent, operations = None, self._operations(staged)
-                if swap is not None:
-                    parent = self._hub.head()
-                    held = self._held(swap.key, parent)
-                    if needs_write(swap, held=held, url=self.url):
-                        operations = (*operations, replacing)
-                if not operations or self._hub.commit(operations, parent=parent):
-                    return
+        for _ in range(_ATTEMPTS_TO_COMMIT):
+            parent, operations = None, self._operations(staged)
+            if swap is not None:
+                parent = self._hub.head()
+                held = self._held(swap.key, parent)
+                if needs_write(swap, held=held, url=self.url):
+                    operations = (*operations, replacing)
+            if not operations or self._hub.commit(operations, parent=parent):
+                return
         raise StoreUnavailableError(
             f"Others commit to {self.url} all the time.", remedy="Push again when they are done."
         )
