@@ -328,14 +328,15 @@ def push(
     from sojourn.stores.dryrun import DryRun
     from sojourn.stores.url import is_address, open_store
 
-    opened = open_store(store, presentation=_presentation(title, license, public=public))
+    progress = progress or NoProgress()
+    presentation = _presentation(title, license, public=public)
+    opened = open_store(store, presentation=presentation, progress=progress)
     make_engine = _make_engine(engine, opened, dry_run=dry_run)
     target = DryRun(opened) if dry_run else opened
     now = datetime.now(UTC)
-    progress = progress or NoProgress()
-    source = source_at(str(folder)) if is_address(folder) else local_path(folder)
+    source = source_at(str(folder), progress=progress) if is_address(folder) else local_path(folder)
     if make_engine is not None:
-        source = _for_workers(source, open_store(folder))
+        source = _for_workers(source, open_store(folder, progress=progress))
     if isinstance(source, Path):
         return push_folder(source, target, message=message, now=now, progress=progress)
     return push_source(
@@ -406,7 +407,7 @@ def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | No
             "A cluster's workers send what they pack, so there is no dry run with ray.",
             remedy="Leave out --engine for the dry run: it says the same.",
         )
-    if store.capabilities.publishes_on_commit:
+    if store.capabilities.publishes_slowly:
         raise UsageError(
             f"{store.url} publishes what one process sent, and a cluster's workers are many.",
             remedy="Leave out --engine, or push to s3:// with it.",
@@ -442,12 +443,14 @@ def pull(
     """
     from sojourn.stores.url import last_component
 
-    dataset = open_dataset(store, revision=revision)
+    dataset = open_dataset(store, revision=revision, progress=progress)
     target = local_path(last_component(dataset) if folder is None else folder)
     return dataset.extract(target, include, overwrite=folder is not None, progress=progress)
 
 
-def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
+def open_dataset(
+    store: str | Path, *, revision: str | None = None, progress: Progress | None = None
+) -> Dataset:
     """Return a data set to read from; fetches its manifest and nothing else.
 
     What was not pushed with Sojourn is read as well: the objects of the store are the files, or
@@ -458,6 +461,7 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
             `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a
             plain path.
         revision: An earlier one; the newest if None.
+        progress: Is told when the store is waited for, now or later.
 
     Raises:
         UsageError: there is no such revision.
@@ -466,7 +470,7 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     """
     from sojourn.dataset.finding import find_dataset
 
-    return find_dataset(store, revision=revision)
+    return find_dataset(store, revision=revision, progress=progress)
 
 
 def verify(
@@ -486,8 +490,8 @@ def verify(
     from sojourn.dataset.verifying import verify_folder, verify_store
     from sojourn.progress import NoProgress
 
-    found = open_dataset(store, revision=revision)
     report_to = progress or NoProgress()
+    found = open_dataset(store, revision=revision, progress=report_to)
     if folder is None:
         return verify_store(found.manifest, found.store, progress=report_to)
     return verify_folder(found.manifest, found.store, local_path(folder), progress=report_to)

@@ -128,18 +128,23 @@ class StoreUnavailableError(StoreError, ConnectionError):
         message: What happened, and why if known.
         remedy: What the reader can do about it.
         wait_s: For how many seconds the store asked to be left alone; None if it did not say.
+        is_absent: Nobody is at its address: no host has that name, or nothing listens at that port
+            of this machine. Trying again helps only where a server is just being started.
     """
 
     code = "unavailable"
     retryable = True
 
-    def __init__(self, message: str, *, remedy: str, wait_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, remedy: str, wait_s: float | None = None, is_absent: bool = False
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.wait_s = wait_s
+        self.is_absent = is_absent
 
     def __reduce__(self) -> tuple[Any, ...]:
-        build = partial(type(self), self.message, remedy=self.remedy, wait_s=self.wait_s)
-        return build, ()
+        build = partial(type(self), self.message, remedy=self.remedy)
+        return partial(build, wait_s=self.wait_s, is_absent=self.is_absent), ()
 
 
 class IntegrityError(SojournError):

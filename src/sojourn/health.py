@@ -80,7 +80,11 @@ class Check:
 
 
 def examine_machine(
-    *, overlay: Path, environment: Mapping[str, str], store_url: str | None = None
+    *,
+    overlay: Path,
+    environment: Mapping[str, str],
+    store_url: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Check, ...]:
     """Examine this machine, and a store if one is named.
 
@@ -88,6 +92,7 @@ def examine_machine(
         overlay: Where the user's catalog is looked for.
         environment: The variables that credentials are looked up in.
         store_url: A store to list; None: none.
+        progress: Is told when the store is waited for.
     """
     cache = platformdirs.user_cache_path("sojourn", appauthor=False)
     checks = [
@@ -109,7 +114,7 @@ def examine_machine(
         ),
     ]
     if store_url is not None:
-        checks.append(examine_store(store_url))
+        checks.append(examine_store(store_url, progress=progress))
     return tuple(checks)
 
 
@@ -298,10 +303,10 @@ def examine_credentials(
     return Check(name=name, ok=True, detail=f"found in {found.found_in}")
 
 
-def examine_store(store_url: str) -> Check:
+def examine_store(store_url: str, *, progress: Progress | None = None) -> Check:
     """Tell whether a store lets itself be listed; if it never does, whether it answers."""
     try:
-        store = open_store(store_url)
+        store = open_store(store_url, progress=progress)
         if store.capabilities.can_list and not store.capabilities.lists_slowly:
             holds_any = next(iter(store.list()), None) is not None
         else:

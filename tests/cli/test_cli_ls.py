@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 import sojourn
 from sojourn.cli import root
 from sojourn.cli._errors import run_guarded
+from sojourn.testing.web import Trouble, running_web_server
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -82,3 +84,32 @@ def test_an_earlier_revision_is_listed(
     assert len(json.loads(capsys.readouterr().out)["members"]) == 4
     assert _ls(store, "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["members"]) == 2
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "s3://bucket/x"])
+def test_a_store_that_is_not_there_is_not_waited_for_for_long(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    began = time.monotonic()
+    assert _ls(address) == 5
+    # Two seconds of patience, and what three attempts take.
+    assert time.monotonic() - began < 8
+    assert "it cannot be reached" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_store_that_is_busy_is_said_to_be_waited_for(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_web_server(store) as server:
+        for quiet in ((), ("-q",)):
+            # Each attempt is three requests; by the fourth more than a second has gone by.
+            server.troubles = [Trouble(status=503, times=9)]
+            assert _ls(server.url, *quiet) == 0
+            said = capsys.readouterr().err
+            expected = (
+                "Could not read {}/sojourn.json: it is busy. Trying again for a few seconds.\n"
+            )
+            assert said == ("" if quiet else expected.format(server.url))

@@ -1,15 +1,22 @@
 """Pushes to the stores that need no server but one of Python's own."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sojourn.stores.base import Body, Store
+from sojourn.progress import Progress
+from sojourn.stores.base import Body, Store, Swap
+from sojourn.stores.kaggle import open_kaggle
+from sojourn.stores.kaggle_readiness import Patience
 from sojourn.stores.objects import ObjectStore, open_memory
+from sojourn.stores.retrying import Retrying
 from sojourn.stores.url import open_store
 from sojourn.testing.faults import FaultyStore
-from sojourn.testing.hub_server import HubServer, running_hub_server
+from sojourn.testing.hub_records import HubServer
+from sojourn.testing.hub_server import running_hub_server
+from sojourn.testing.kaggle_server import KaggleServer
 from sojourn.testing.push_contract import PushContract
 
 
@@ -20,13 +27,9 @@ class Counting(FaultyStore):
         self._count(body)
         super().put(key, body)
 
-    def stage(self, key: str, body: Body) -> None:
-        self._count(body)
-        super().stage(key, body)
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        self._count(body)
-        super().swap(key, body, expected=expected)
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        self._count(swap.body if swap else b"")
+        super().publish(swap, message=message, progress=progress)
 
     def _count(self, body: Body) -> None:
         size_bytes = len(body) if isinstance(body, bytes) else body.seek(0, 2)
@@ -66,6 +69,22 @@ class TestPushToFolder(PushContract):
             return sum(seen.values())
 
         return received
+
+
+class TestPushToKaggle(PushContract):
+    """A version is waited for by a clock that stands still between the looks."""
+
+    @pytest.fixture
+    def connect(self, kaggle: KaggleServer) -> Callable[[], Store]:
+        assert kaggle
+        patience = Patience(sleep=lambda _: None)
+        return lambda: Retrying(
+            open_kaggle("me/leaks-2024", environment=os.environ, patience=patience)
+        )
+
+    @pytest.fixture
+    def received(self, kaggle: KaggleServer) -> Callable[[], int]:
+        return lambda: kaggle.received_bytes
 
 
 class TestPushToTheHub(PushContract):

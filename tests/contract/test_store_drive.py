@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sojourn.errors import StoreError
-from sojourn.stores.base import Body, Store, StoredObject
+from sojourn.progress import Progress
+from sojourn.stores.base import Body, Store, StoredObject, Swap
 from sojourn.stores.drive import is_on_drive, open_drive
 from sojourn.stores.url import open_store
 from sojourn.testing.faults import FaultyStore
@@ -39,13 +40,13 @@ class TestDriveStore(StoreContract):
 class Watched(FaultyStore):
     written_bytes = 0
 
-    def stage(self, key: str, body: Body) -> None:
+    def put(self, key: str, body: Body) -> None:
         Watched.written_bytes += len(body) if isinstance(body, bytes) else body.seek(0, 2)
-        super().stage(key, body)
+        super().put(key, body)
 
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        Watched.written_bytes += len(body)
-        super().swap(key, body, expected=expected)
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        Watched.written_bytes += len(swap.body) if swap else 0
+        super().publish(swap, message=message, progress=progress)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         raise AssertionError(f"{prefix!r} is listed")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sojourn.stores.base import Store
-from sojourn.stores.objects import open_folder
+from sojourn.stores.folders import open_folder
 from sojourn.testing.store_contract import FolderAccess, RawAccess, StoreContract
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from sojourn.stores.base import Store
 from sojourn.stores.url import open_store
-from sojourn.testing.hub_server import HubFile, HubServer, running_hub_server
+from sojourn.testing.hub_records import HubFile, HubServer
+from sojourn.testing.hub_server import running_hub_server
 from sojourn.testing.store_contract import RawAccess, StoreContract
 
 

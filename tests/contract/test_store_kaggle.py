@@ -1,8 +1,11 @@
 import io
 import json
 import os
+import pickle
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from sojourn.errors import (
     AccessDeniedError,
+    ConflictError,
     ObjectNotFoundError,
     StoreError,
     StoreUnavailableError,
@@ -17,11 +21,12 @@ from sojourn.errors import (
 )
 from sojourn.stores.base import Presentation, Store
 from sojourn.stores.kaggle import KaggleStore, open_kaggle
+from sojourn.stores.kaggle_busy import BusyError
 from sojourn.stores.kaggle_limits import KaggleLimits
-from sojourn.stores.kaggle_publishing import Patience
+from sojourn.stores.kaggle_readiness import Patience
 from sojourn.stores.retrying import Retrying
 from sojourn.testing.kaggle_server import KaggleServer, KaggleTrouble
-from sojourn.testing.store_contract import RawAccess, ReadingContract, StoreContract, commit
+from sojourn.testing.store_contract import RawAccess, ReadingContract, StoreContract, publish, swap
 
 OWNER, SLUG = "me", "leaks-2024"
 
@@ -104,7 +109,7 @@ class TestKaggleStore(StoreContract):
         keys = {f"many/{number}" for number in range(60)}
         for key in keys:
             store.put(key, b"")
-        commit(store)
+        publish(store)
         assert {entry.key for entry in store.list("many/")} == keys
 
     def test_the_list_of_what_others_made_goes_beyond_one_page(
@@ -137,7 +142,7 @@ class TestWhereOnlyWholeVersionsAreHandedOut(TestWhereSingleFilesComeAsArchives)
 def put_all(store: Store, **objects: bytes) -> None:
     for key, data in objects.items():
         store.put(key.replace("__", "/"), data)
-    commit(store)
+    publish(store)
 
 
 def versions(server: KaggleServer) -> list[set[str]]:
@@ -330,7 +335,7 @@ def test_an_upload_that_breaks_off_goes_on_where_it_stopped(
     data = bytes(range(256)) * (8 << 12)
     kaggle.troubles = [KaggleTrouble(where="PUT /upload", keep_bytes=3 << 20, times=2)]
     store.put("k", data)
-    commit(store)
+    publish(store)
     assert store.get("k") == data
     assert kaggle.received_bytes < len(data) + (3 << 20)
     assert len(kaggle.calls("StartBlobUpload")) == 3
@@ -348,7 +353,7 @@ def test_an_upload_goes_on_in_a_later_process(
     received_bytes = kaggle.received_bytes
     later = open_it()
     later.put("k", data)
-    commit(later)
+    publish(later)
     assert later.get("k") == data
     assert kaggle.received_bytes - received_bytes < (4 << 20)
 
@@ -361,7 +366,7 @@ def test_what_was_sent_and_not_published_is_not_sent_again(
     later = open_it()
     later.put("k", b"x" * 100_000)
     assert kaggle.received_bytes == 0
-    commit(later)
+    publish(later)
     assert later.get("k") == b"x" * 100_000
 
 
@@ -377,7 +382,7 @@ def test_an_upload_that_the_storage_forgot_begins_anew(
         blob.expired = True
     later = open_it()
     later.put("k", bytes(2 << 20))
-    commit(later)
+    publish(later)
     assert later.get("k") == bytes(2 << 20)
 
 
@@ -390,7 +395,7 @@ def test_notes_of_uploads_are_for_their_owner_only_and_go_with_the_commit(
     (note,) = folder.iterdir()
     assert note.stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
-    commit(store)
+    publish(store)
     assert list(folder.iterdir()) == []
 
 
@@ -472,8 +477,8 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     store.put("k", b"y")
     kaggle.troubles = [KaggleTrouble(where="GetDatasetStatus", status=503, times=1)]
     with pytest.raises(StoreUnavailableError):
-        commit(store)
-    commit(store)
+        publish(store)
+    publish(store)
     assert len(versions(kaggle)) == 2
     assert store.get("k") == b"y"
 
@@ -495,7 +500,7 @@ def test_a_deleted_object_stays_in_the_versions_before(
 ) -> None:
     put_all(store, k=b"x", m=b"y")
     store.delete("k")
-    commit(store)
+    publish(store)
     assert store.find("k") is None
     with pytest.raises(ObjectNotFoundError, match="no k in kaggle://me/leaks-2024"):
         store.get("k")
@@ -512,7 +517,7 @@ def test_what_kaggle_unpacked_is_found_below_the_archive(
     kaggle.datasets.unpacks = frozenset({".zip"})
     put_all(store, shards__x=b"1", shards__one=b"2")
     store.put("shards/s.zip", packed.getvalue())
-    commit(store)
+    publish(store)
     put_all(store, other=b"x")
     with pytest.raises(ObjectNotFoundError):
         store.get("shards/s.zip")
@@ -548,6 +553,86 @@ def test_two_commits_at_once_leave_all_of_both(
     for number, one in enumerate(stores):
         one.put(f"k{number}", b"x")
     for one in stores:
-        commit(one)
+        publish(one)
     assert {o.key for o in store.list()} == {"base", "k0", "k1"}
     assert len(versions(kaggle)) == 3
+
+
+def hold_first_versions(kaggle: KaggleServer, count: int) -> None:
+    """Let the next versions be made once so many are asked for: all began from the same one."""
+    together = threading.Barrier(count, timeout=60)
+    left = threading.Semaphore(count)
+
+    def hold(request: str) -> None:
+        if request.endswith("/CreateDatasetVersion") and left.acquire(blocking=False):
+            together.wait()
+
+    kaggle.hold = hold
+
+
+def test_who_publish_in_the_same_instant_all_keep_what_they_sent(
+    open_it: OpenStore, store: KaggleStore, kaggle: KaggleServer
+) -> None:
+    put_all(store, base=b"0", old=b"0", gone=b"0")
+    hold_first_versions(kaggle, 3)
+
+    def work(number: int) -> None:
+        one = open_it()
+        one.put(f"k{number}", b"%d" % number)
+        if number == 0:
+            one.put("old", b"new")
+        if number == 1:
+            one.delete("gone")
+        publish(one)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert {o.key for o in open_it().list()} == {"base", "old", "k0", "k1", "k2"}
+    assert open_it().get("old") == b"new"
+    assert [open_it().get(f"k{n}") for n in range(3)] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_those_who_swap_in_the_same_instant_the_first_wins(
+    open_it: OpenStore, store: KaggleStore, kaggle: KaggleServer, count: int
+) -> None:
+    swap(store, "head", b"before", expected=None)
+    hold_first_versions(kaggle, count)
+
+    def work(number: int) -> bool:
+        one = open_it()
+        one.put(f"k{number}", b"x")
+        try:
+            swap(one, "head", b"%d" % number, expected=b"before")
+        except ConflictError:
+            # It goes on from what came, and sends no object twice.
+            assert one.find(f"k{number}") == 1
+            return False
+        return True
+
+    with ThreadPoolExecutor(count) as pool:
+        won = [number for number, ended in enumerate(pool.map(work, range(count))) if ended]
+    assert len(won) == 1
+    assert open_it().get("head") == b"%d" % won[0]
+    assert {o.key for o in open_it().list()} == {"head", *(f"k{n}" for n in range(count))}
+
+
+def test_what_was_put_after_a_version_whose_answer_was_lost_is_published_too(
+    store: KaggleStore, kaggle: KaggleServer
+) -> None:
+    put_all(store, k=b"x")
+    store.put("k", b"y")
+    kaggle.troubles = [KaggleTrouble(where="GetDatasetStatus", status=503, times=1)]
+    with pytest.raises(StoreUnavailableError):
+        publish(store)
+    store.put("k", b"z")
+    store.put("m", b"new")
+    publish(store)
+    assert (store.get("k"), store.get("m")) == (b"z", b"new")
+    assert len(versions(kaggle)) == 3
+
+
+def test_who_is_asked_to_wait_in_a_helper_process_is_told_for_how_long() -> None:
+    error = BusyError("Kaggle is busy.", remedy="Wait.", after_s=7.0)
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.after_s) == (BusyError, str(error), 7.0)

@@ -5,7 +5,8 @@ import pytest
 
 from sojourn.testing.az import AzServer, find_az_program, running_az_server
 from sojourn.testing.gs import GsServer, find_gs_program, running_gs_server
-from sojourn.testing.hub_server import HubServer, running_hub_server
+from sojourn.testing.hub_records import HubServer
+from sojourn.testing.hub_server import running_hub_server
 from sojourn.testing.s3 import S3Server, running_s3_server
 
 

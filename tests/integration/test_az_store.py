@@ -3,10 +3,10 @@ import uuid
 import pytest
 
 from sojourn.errors import AccessDeniedError, ConflictError, StoreError
-from sojourn.stores.base import Store, swap
+from sojourn.stores.base import Store
 from sojourn.stores.url import open_store
 from sojourn.testing.az import AzServer, request_blob
-from sojourn.testing.store_contract import RawAccess, StoreContract
+from sojourn.testing.store_contract import RawAccess, StoreContract, swap
 
 
 class RestAccess:

@@ -30,11 +30,12 @@ from sojourn.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from sojourn.stores.base import stage, swap
+from sojourn.stores.base import Body, Store
 from sojourn.stores.huggingface import open_huggingface
 from sojourn.stores.retrying import Retrying
 from sojourn.stores.url import open_store
-from sojourn.testing.hub_server import HubFile, HubServer
+from sojourn.testing.hub_records import HubFile, HubServer
+from sojourn.testing.store_contract import publish, swap
 from sojourn.testing.web import Trouble
 
 URL = "hf://datasets/me/leaks"
@@ -133,7 +134,7 @@ def test_a_public_data_set_is_read_without_a_token(
     assert _diff(folder, tmp_path / "back") == ""
     assert not any(request.token for request in hub.requests)
     with pytest.raises(AccessDeniedError, match="not shown to you"):
-        open_store(URL).put("k", b"x")
+        _put(open_store(URL), "k", b"x")
 
 
 def test_the_token_goes_to_the_hub_only(hub: HubServer, folder: Path, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_parts_of_a_large_file_are_asked_for_side_by_side_with_one_redirect(
 ) -> None:
     data = os.urandom(1 << 20)
     store = open_store(URL)
-    store.put("large.bin", data)
+    _put(store, "large.bin", data)
     hub.requests.clear()
     offsets = range(0, len(data), 1 << 15)
     assert store.get_range("large.bin", offset=0, size_bytes=1) == data[:1]
@@ -166,7 +167,7 @@ def test_parts_of_a_large_file_are_asked_for_side_by_side_with_one_redirect(
 
 def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
     store = open_store(URL)
-    store.put("large.bin", b"0123456789")
+    _put(store, "large.bin", b"0123456789")
     assert store.get_range("large.bin", offset=2, size_bytes=3) == b"234"
     hub.expire_signatures()
     hub.requests.clear()
@@ -178,7 +179,7 @@ def test_large_files_go_in_the_parts_that_the_hub_asks_for(hub: HubServer) -> No
     hub.part_bytes = 5 << 20
     data = os.urandom(12 << 20)
     store = open_store(URL)
-    store.put("large.bin", io.BytesIO(data))
+    _put(store, "large.bin", io.BytesIO(data))
     assert len(_paths(hub, "PUT", "storage")) == 3
     assert store.get("large.bin") == data
 
@@ -186,7 +187,7 @@ def test_large_files_go_in_the_parts_that_the_hub_asks_for(hub: HubServer) -> No
 def test_a_push_of_many_shards_is_a_commit_for_each_hundred(hub: HubServer) -> None:
     store = open_store(URL)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: stage(store, f"shards/{n}.zst", b"%d" % n), range(250)))
+        list(pool.map(lambda n: store.put(f"shards/{n}.zst", b"%d" % n), range(250)))
     swap(store, "m.json", b"all", expected=None)
     assert hub.commits_made() == 3
     assert len(list(store.list("shards/"))) == 250
@@ -200,19 +201,19 @@ def test_what_a_worker_of_a_cluster_packs_is_there_at_once(hub: HubServer, folde
     assert packed.shard.key in hub.repos["me/leaks"].files
 
 
-def test_what_is_staged_is_not_there_before_the_swap(hub: HubServer) -> None:
+def test_what_is_put_is_not_there_before_it_is_published(hub: HubServer) -> None:
     store = open_store(URL)
-    stage(store, "shards/1.zst", bytes(300_000))
+    store.put("shards/1.zst", bytes(300_000))
     assert hub.storage
     assert store.find("shards/1.zst") is None
     swap(store, "m.json", b"1", expected=None)
     assert store.find("shards/1.zst") == 300_000
 
 
-def test_an_object_that_changed_is_not_replaced_and_staged_files_wait(hub: HubServer) -> None:
+def test_an_object_that_changed_is_not_replaced_and_what_was_put_waits(hub: HubServer) -> None:
     store, other = open_store(URL), open_store(URL)
     swap(store, "m.json", b"1", expected=None)
-    stage(store, "shards/1.zst", bytes(300_000))
+    store.put("shards/1.zst", bytes(300_000))
     swap(other, "m.json", b"2", expected=b"1")
     with pytest.raises(ConflictError, match="changed by somebody else"):
         swap(store, "m.json", b"3", expected=b"1")
@@ -231,13 +232,39 @@ def test_a_commit_of_others_to_other_files_is_no_conflict(hub: HubServer) -> Non
     assert hub.repos["me/leaks"].files["m.json"].data == b"2"
 
 
+def test_a_commit_whose_answer_was_lost_is_no_conflict(hub: HubServer) -> None:
+    store = open_store(URL)
+    swap(store, "m.json", b"1", expected=None)
+    store.put("shards/1.zst", bytes(300_000))
+    lost = Trouble(method="POST", path="/commit/", keep_bytes=3, times=1)
+    hub.troubles = [lost]
+    swap(store, "m.json", b"2", expected=b"1")
+    assert lost.times == 0
+    assert (store.get("m.json"), store.find("shards/1.zst")) == (b"2", 300_000)
+
+
+def test_what_is_deleted_is_gone_with_the_next_commit(hub: HubServer) -> None:
+    store, other = open_store(URL), open_store(URL)
+    for key in ("a", "b", "c"):
+        _put(store, key, b"x")
+    made = hub.commits_made()
+    store.delete("a")
+    store.delete("b")
+    store.delete("never")
+    other.delete("b")
+    publish(other)
+    swap(store, "m.json", b"1", expected=None)
+    assert hub.commits_made() - made == 2
+    assert {entry.key for entry in store.list()} == {"c", "m.json"}
+
+
 def test_many_who_write_at_once_all_get_through(hub: HubServer) -> None:
     begin = threading.Barrier(6)
 
     def work(number: int) -> None:
         store = open_store(URL)
         begin.wait()
-        store.put(f"t/{number}", b"%d" % number)
+        _put(store, f"t/{number}", b"%d" % number)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
@@ -265,7 +292,7 @@ def test_what_a_reader_may_not_write_is_denied(
     hub.make_repo("me/leaks", private=False)
     monkeypatch.setenv("HF_TOKEN", hub.reader_token)
     with pytest.raises(AccessDeniedError, match="rights") as caught:
-        open_store(URL).put("k", b"x")
+        _put(open_store(URL), "k", b"x")
     assert hub.reader_token not in str(caught.value)
     assert "settings/tokens" in caught.value.remedy
 
@@ -281,7 +308,7 @@ def test_a_wrong_token_is_denied_and_not_shown(
         lambda: store.get_range("k", offset=0, size_bytes=1),
         lambda: store.find("k"),
         lambda: list(store.list()),
-        lambda: store.put("k", b"x"),
+        lambda: _put(store, "k", b"x"),
     ):
         with pytest.raises(AccessDeniedError) as caught:
             call()
@@ -302,7 +329,7 @@ def test_a_data_set_that_is_not_there_is_empty_to_its_owner(hub: HubServer) -> N
 def test_trouble_of_a_moment_is_not_noticed(hub: HubServer, status: int) -> None:
     waits: list[float] = []
     store = Retrying(open_huggingface("me", "leaks", environment=os.environ), sleep=waits.append)
-    store.put("large.bin", b"0123456789")
+    _put(store, "large.bin", b"0123456789")
     hub.troubles = [
         Trouble(method="GET", path="/resolve/", status=status, times=1),
         Trouble(method="GET", path="/tree/", status=status, times=1),
@@ -314,7 +341,7 @@ def test_trouble_of_a_moment_is_not_noticed(hub: HubServer, status: int) -> None
 def test_a_hub_that_asks_to_be_left_alone_is(hub: HubServer) -> None:
     waits: list[float] = []
     store = Retrying(open_huggingface("me", "leaks", environment=os.environ), sleep=waits.append)
-    store.put("k", b"1")
+    _put(store, "k", b"1")
     asked = [
         {"Retry-After": "37"},
         {"RateLimit": '"resolvers";r=0;t=55', "RateLimit-Policy": '"fixed window";q=5000;w=300'},
@@ -341,7 +368,7 @@ def test_who_asks_for_an_hour_is_not_waited_for(hub: HubServer) -> None:
 def test_a_body_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
     store = open_store(URL)
     data = os.urandom(400_000)
-    store.put("large.bin", data)
+    _put(store, "large.bin", data)
     hub.troubles = [Trouble(method="GET", path="/objects/", keep_bytes=1000, times=2)]
     assert store.get_range("large.bin", offset=10, size_bytes=300_000) == data[10:300_010]
     hub.troubles = [Trouble(method="GET", path="/objects/", keep_bytes=1000)]
@@ -352,7 +379,7 @@ def test_a_body_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
 
 def test_a_connection_that_breaks_is_made_again(hub: HubServer) -> None:
     store = open_store(URL)
-    store.put("k", b"1")
+    _put(store, "k", b"1")
     hub.troubles = [Trouble(method="GET", hang_up=True, times=2)]
     assert store.get("k") == b"1"
 
@@ -396,13 +423,13 @@ def test_a_folder_takes_ten_thousand_files_and_no_more(hub: HubServer) -> None:
     file = HubFile(data=b"x", is_large=False)
     repo.commit({**repo.files, **{f"shards/{n}": file for n in range(9_999)}})
     store = open_store(URL)
-    store.put("shards/new", b"1")
+    _put(store, "shards/new", b"1")
     hub.requests.clear()
     with pytest.raises(StoreError, match="holds 10000 files"):
-        store.put("shards/newer", b"1")
+        _put(store, "shards/newer", b"1")
     assert [r.method for r in hub.requests if r.method != "GET"] == []
-    store.put("shards/17", b"replaced")
-    store.put("elsewhere/1", b"1")
+    _put(store, "shards/17", b"replaced")
+    _put(store, "elsewhere/1", b"1")
 
 
 def test_a_hub_without_room_says_so(hub: HubServer) -> None:
@@ -410,7 +437,7 @@ def test_a_hub_without_room_says_so(hub: HubServer) -> None:
     hub.make_repo("me/leaks")
     hub.troubles = [Trouble(method="POST", path="/preupload/", status=403, says=says)]
     with pytest.raises(StoreError, match="no room and says: Private repository") as caught:
-        open_store(URL).put("k", b"x")
+        _put(open_store(URL), "k", b"x")
     assert not isinstance(caught.value, AccessDeniedError)
 
 
@@ -461,7 +488,7 @@ def test_a_dry_run_makes_no_data_set(hub: HubServer, folder: Path) -> None:
 def test_a_forked_process_reads_what_its_parent_has_open(hub: HubServer) -> None:
     assert hub
     store = open_store(URL)
-    store.put("large.bin", b"0123456789")
+    _put(store, "large.bin", b"0123456789")
     assert store.get_range("large.bin", offset=0, size_bytes=2) == b"01"
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
@@ -472,6 +499,11 @@ def test_a_forked_process_reads_what_its_parent_has_open(hub: HubServer) -> None
     assert here.poll(60)
     assert here.recv() == b"456"
     process.join()
+
+
+def _put(store: Store, key: str, body: Body) -> None:
+    store.put(key, body)
+    publish(store)
 
 
 def _sojourn(*arguments: str) -> subprocess.CompletedProcess[str]:

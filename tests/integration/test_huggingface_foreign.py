@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import sojourn
-from sojourn.testing.hub_server import HubFile, HubServer
+from sojourn.testing.hub_records import HubFile, HubServer
 
 FILES = {"train/A.csv": b"x,y\n" + b"1,2\n" * 40_000, "notes.txt": "자료".encode()}
 

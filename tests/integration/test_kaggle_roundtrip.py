@@ -348,11 +348,11 @@ class Meanwhile(Retrying):
         super().__init__(store)
         self._folder: Path | None = folder
 
-    def stage(self, key: str, body: Body) -> None:
+    def put(self, key: str, body: Body) -> None:
         folder, self._folder = self._folder, None
         if folder is not None:
             sojourn.push(folder, _URL)
-        super().stage(key, body)
+        super().put(key, body)
 
 
 def test_the_later_of_two_pushes_at_once_is_refused_and_the_set_stays_whole(

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sojourn.errors import AccessDeniedError, ConflictError, StoreUnavailableError
-from sojourn.stores.base import Store, swap
-from sojourn.stores.objects import open_s3
+from sojourn.stores.base import Store
+from sojourn.stores.buckets import open_bucket
 from sojourn.stores.url import open_store
 from sojourn.testing.az import AzServer
 from sojourn.testing.push_contract import PushContract
 from sojourn.testing.s3 import S3Server
+from sojourn.testing.store_contract import swap
 from sojourn.testing.wire import Wire, wire_to
 
 
@@ -145,7 +146,7 @@ def test_a_session_that_expired_is_said_to_be_denied(s3_wire: Wire, s3_url: str)
 @pytest.mark.s3
 def test_trouble_that_lasts_is_told(s3_wire: Wire, s3_url: str) -> None:
     # Without the patience of `open_store`.
-    store = open_s3(*s3_url.removeprefix("s3://").split("/", 1), environment=os.environ)
+    store = open_bucket("s3", *s3_url.removeprefix("s3://").split("/", 1), environment=os.environ)
     s3_wire.answers = [_answer("503 Slow Down")] * 100
     with pytest.raises(StoreUnavailableError, match="busy"):
         store.get("k")

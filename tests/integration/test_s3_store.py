@@ -13,7 +13,7 @@ from sojourn.errors import (
     StoreUnavailableError,
 )
 from sojourn.stores.base import Store
-from sojourn.stores.objects import open_s3
+from sojourn.stores.buckets import open_bucket
 from sojourn.stores.url import open_store
 from sojourn.testing.s3 import S3Server
 from sojourn.testing.store_contract import RawAccess, StoreContract
@@ -109,7 +109,7 @@ def test_no_server_is_unavailable_within_seconds(s3_environment: pytest.MonkeyPa
     s3_environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StoreUnavailableError, match="cannot be reached"):
         # Without the patience of `open_store`.
-        open_s3("bucket", "x", environment=os.environ).get("k")
+        open_bucket("s3", "bucket", "x", environment=os.environ).get("k")
 
 
 def test_no_credentials_at_all_say_which_to_set(s3_environment: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         s3_environment.setenv("AWS_ENDPOINT_URL", address)
-        store = open_s3("bucket", "x", environment=os.environ, silence_s=0.5)
+        store = open_bucket("s3", "bucket", "x", environment=os.environ, silence_s=0.5)
         for call in (
             lambda: store.get("k"),
             lambda: store.get_range("k", offset=0, size_bytes=1),

@@ -23,8 +23,8 @@ from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
 from sojourn.dataset.verifying import verify_store
 from sojourn.errors import IntegrityError, SojournError, StoreError, UsageError
-from sojourn.progress import NoProgress
-from sojourn.stores.base import Body, Store
+from sojourn.progress import NoProgress, Progress
+from sojourn.stores.base import Body, Store, Swap
 from sojourn.stores.objects import ObjectStore, open_memory
 from sojourn.stores.retrying import Retrying
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
@@ -349,10 +349,17 @@ class _Cut:
         return getattr(self._store, name)
 
     def put(self, key: str, body: Body) -> None:
+        self._pass()
+        self._store.put(key, body)
+
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        self._pass()
+        self._store.publish(swap, message=message, progress=progress)
+
+    def _pass(self) -> None:
         if self._left <= 0:
             raise StoreError("The connection is gone.", remedy="Connect.")
         self._left -= 1
-        self._store.put(key, body)
 
 
 @settings(max_examples=25, deadline=None)

@@ -17,7 +17,8 @@ from sojourn.dataset.shards import Sizes
 from sojourn.errors import IntegrityError, StoreUnavailableError, UsageError
 from sojourn.progress import NoProgress
 from sojourn.stores.base import Store
-from sojourn.stores.objects import ObjectStore, open_folder, open_memory
+from sojourn.stores.folders import open_folder
+from sojourn.stores.objects import ObjectStore, open_memory
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
 
 SIZES = Sizes(

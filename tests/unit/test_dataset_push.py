@@ -14,8 +14,9 @@ from sojourn.errors import IntegrityError, StoreError, StoreUnavailableError, Us
 from sojourn.progress import NoProgress
 from sojourn.stores.base import Capabilities, Store, StoredObject
 from sojourn.stores.dryrun import DryRun
-from sojourn.stores.objects import ObjectStore, open_folder, open_memory
-from sojourn.testing.faults import Fault, FaultyStore, unavailable
+from sojourn.stores.folders import open_folder
+from sojourn.stores.objects import ObjectStore, open_memory
+from sojourn.testing.faults import Fault, FaultyStore, Verb, unavailable
 
 SIZES = Sizes(
     min_shard_bytes=20_000, mean_shard_bytes=40_000, max_shard_bytes=80_000, frame_bytes=8_000
@@ -46,7 +47,7 @@ def memory() -> ObjectStore:
 
 
 def _puts(store: FaultyStore) -> list[str]:
-    return [key for verb, key in store.calls if verb == "put"]
+    return [key for verb, key in store.calls if verb in ("put", "publish") and key]
 
 
 def test_the_manifest_comes_last(folder: Path, memory: ObjectStore) -> None:
@@ -131,14 +132,17 @@ def test_a_push_that_stops_publishes_nothing_and_goes_on(
     assert report.shards_sent == len(_manifest(memory).shards) - there
 
 
-@pytest.mark.parametrize("key", ["README.md", "revisions/*", "sojourn.json"])
+@pytest.mark.parametrize(
+    ("verb", "key"),
+    [("put", "README.md"), ("put", "revisions/*"), ("publish", "sojourn.json")],
+)
 def test_a_push_that_stops_at_its_end_leaves_the_old_revision(
-    folder: Path, memory: ObjectStore, key: str
+    folder: Path, memory: ObjectStore, verb: Verb, key: str
 ) -> None:
     first = _push(folder, memory)
     (folder / "new").write_bytes(b"x")
     with pytest.raises(StoreUnavailableError):
-        _push(folder, FaultyStore(memory, Fault(verb="put", keys=key, error=unavailable())))
+        _push(folder, FaultyStore(memory, Fault(verb=verb, keys=key, error=unavailable())))
     assert _manifest(memory).revision == first.revision
     assert _push(folder, memory).shards_sent == 0
 

@@ -30,7 +30,7 @@ class Endless(FaultyStore):
         self.begun = threading.Event()
         self.reads = 0
 
-    def stage(self, key: str, body: Body) -> None:
+    def put(self, key: str, body: Body) -> None:
         assert not isinstance(body, bytes)
         assert key
         self.begun.set()

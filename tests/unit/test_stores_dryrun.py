@@ -3,6 +3,7 @@ import pytest
 from sojourn.errors import ConflictError, StoreError
 from sojourn.stores.dryrun import DryRun
 from sojourn.stores.objects import open_memory
+from sojourn.testing.store_contract import swap
 
 
 def test_nothing_is_written_or_deleted_and_all_is_read() -> None:
@@ -27,9 +28,9 @@ def test_what_would_be_replaced_is_looked_at_and_stays() -> None:
     memory = open_memory()
     memory.put("k", b"old")
     dry = DryRun(memory)
-    dry.stage("other", b"new")
-    dry.swap("k", b"new", expected=b"old")
+    dry.put("other", b"new")
+    swap(dry, "k", b"new", expected=b"old")
     with pytest.raises(ConflictError):
-        dry.swap("k", b"new", expected=None)
+        swap(dry, "k", b"new", expected=None)
     assert memory.get("k") == b"old"
     assert memory.find("other") is None

@@ -11,8 +11,10 @@ from sojourn.stores.kaggle_versions import (
     Place,
     View,
     dump_index,
+    first_to_change,
     guide,
     is_unpacked,
+    merge,
     parse_index,
 )
 
@@ -92,3 +94,53 @@ def test_limits_are_known_or_none() -> None:
     limits = load_limits()
     assert limits.file_bytes is None
     assert limits.dataset_bytes == limits.account_bytes == 200 * 10**9
+
+
+def at(version: int) -> Place:
+    return Place(version=version, size_bytes=1)
+
+
+def view(version: int, **places: int) -> View:
+    settled = {key: at(found) for key, found in places.items()}
+    return View(version=version, commit=f"{version}", places=settled)
+
+
+_BASE = {"same": at(1), "theirs": at(1), "ours": at(1), "both": at(1), "gone": at(1)}
+
+
+def test_merging_takes_what_only_the_other_changed_and_keeps_the_rest() -> None:
+    ours = _BASE | {"ours": at(3), "both": at(3), "new": at(3)}
+    other = {"same": at(1), "theirs": at(2), "ours": at(1), "both": at(2), "added": at(2)}
+    merged = merge(ours, base=_BASE, other=other)
+    assert merged == {
+        "same": at(1),
+        "theirs": at(2),
+        "ours": at(3),
+        "both": at(3),
+        "new": at(3),
+        "added": at(2),
+    }
+
+
+@given(
+    base=st.dictionaries(_KEYS, _PLACES, max_size=6),
+    other=st.dictionaries(_KEYS, _PLACES, max_size=6),
+)
+def test_merging_into_what_did_not_change_gives_the_other(
+    base: dict[str, Place], other: dict[str, Place]
+) -> None:
+    assert merge(base, base=base, other=other) == other
+    assert merge(other, base=base, other=other) == other
+    assert merge(other, base=base, other=base) == other
+
+
+def test_who_began_from_what_was_first_counts_and_who_did_not_does_not() -> None:
+    base = {"head": at(1)}
+    first = view(2, head=2, one=2)
+    beside = view(3, head=3, two=3)
+    after = view(4, head=4, one=2, three=4)
+    other = view(5, head=1, four=5)
+    assert first_to_change("head", [first, beside], base=base) == at(2)
+    assert first_to_change("head", [first, beside, after], base=base) == at(4)
+    assert first_to_change("head", [other], base=base) is None
+    assert first_to_change("head", [], base=base) is None

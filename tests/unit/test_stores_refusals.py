@@ -73,3 +73,27 @@ def test_what_the_disk_refuses_has_nothing_to_do_with_the_network(number: int, f
 )
 def test_who_is_denied_is_told_the_variables_of_that_service(answer: str, names: str) -> None:
     assert names in refusal(answer, doing="read").remedy
+
+
+_REFUSED = 'ConnectError("tcp connect error", {}:9, Os {{ code: 111, kind: ConnectionRefused }})'
+_UNKNOWN = "dns error: failed to lookup address information: {}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_absent"),
+    [
+        (_REFUSED.format("127.0.0.1"), True),
+        (_REFUSED.format("[::1]"), True),
+        (_REFUSED.format("192.0.2.1"), False),
+        (_UNKNOWN.format("Name or service not known"), True),
+        (_UNKNOWN.format("Temporary failure in name resolution"), False),
+        ("operation timed out", False),
+    ],
+)
+def test_nobody_is_where_no_host_has_the_name_or_this_machine_refuses(
+    answer: str, *, is_absent: bool
+) -> None:
+    error = refusal(f"HTTP error: error sending request: {answer}", doing="read it")
+    assert isinstance(error, StoreUnavailableError)
+    assert error.is_absent == is_absent
+    assert "it cannot be reached" in error.message

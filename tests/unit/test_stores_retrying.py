@@ -8,9 +8,11 @@ from sojourn.errors import (
     ObjectNotFoundError,
     StoreUnavailableError,
 )
+from sojourn.progress import NoProgress
 from sojourn.stores.objects import open_memory
 from sojourn.stores.retrying import Retrying
 from sojourn.testing.faults import Fault, FaultyStore, unavailable
+from sojourn.testing.store_contract import swap
 
 
 class Clock:
@@ -106,14 +108,59 @@ def test_who_asks_for_too_long_is_not_waited_for() -> None:
     assert clock.waits_s == []
 
 
-def test_swap_and_stage_are_tried_again_and_a_conflict_is_not() -> None:
+def test_publishing_is_tried_again_and_a_conflict_is_not() -> None:
     clock, memory = Clock(), open_memory()
-    faults = [Fault(verb="put", keys=key, times=1, error=unavailable()) for key in ("a", "k")]
+    faults = [Fault(verb=verb, times=1, error=unavailable()) for verb in ("put", "publish")]
     retrying = _retrying(FaultyStore(memory, *faults), clock)
-    retrying.stage("a", b"1")
-    retrying.swap("k", b"1", expected=None)
+    retrying.put("a", b"1")
+    swap(retrying, "k", b"1", expected=None)
     assert (memory.get("a"), memory.get("k")) == (b"1", b"1")
     assert clock.waits_s == [0.5, 0.5]
     with pytest.raises(ConflictError):
-        retrying.swap("k", b"2", expected=None)
+        swap(retrying, "k", b"2", expected=None)
     assert clock.waits_s == [0.5, 0.5]
+
+
+class Notes(NoProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_what_takes_longer_than_a_second_is_said_once_and_why() -> None:
+    clock, notes = Clock(), Notes()
+    store = FaultyStore(open_memory(), Fault(verb="find", times=4, error=unavailable()))
+    retrying = Retrying(
+        store, progress=notes, patience_s=100, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5
+    )
+    assert retrying.find("k") is None
+    assert clock.waits_s == [0.5, 1.0, 2.0, 4.0]
+    assert notes.notes == ["The store did not answer. Trying again for a few seconds."]
+
+
+def test_a_wait_that_the_store_asks_for_is_said() -> None:
+    clock, notes = Clock(), Notes()
+    store = FaultyStore(open_memory(), Fault(verb="find", times=1, error=_asks(60)))
+    retrying = Retrying(store, progress=notes, clock=clock, sleep=clock.sleep)
+    assert retrying.find("k") is None
+    assert notes.notes == ["Too many requests. Trying again in 1 m 0 s."]
+
+
+def test_what_is_over_within_a_second_is_not_said() -> None:
+    clock, notes = Clock(), Notes()
+    store = FaultyStore(open_memory(), Fault(verb="find", times=1, error=unavailable()))
+    retrying = Retrying(store, progress=notes, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5)
+    assert retrying.find("k") is None
+    assert notes.notes == []
+
+
+def test_where_nobody_is_two_seconds_are_enough() -> None:
+    clock = Clock()
+    nobody = StoreUnavailableError("Not reached.", remedy="Start it.", is_absent=True)
+    store = FaultyStore(open_memory(), Fault(verb="find", error=nobody))
+    with pytest.raises(StoreUnavailableError):
+        _retrying(store, clock).find("k")
+    assert 0 < clock.now_s <= 2
+    assert len(store.calls) == 3

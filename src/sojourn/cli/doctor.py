@@ -48,7 +48,10 @@ def command(output: Output, *, store: str | None, live: bool) -> int:
             "--live needs a store.", remedy="Write `sojourn doctor --live kaggle://OWNER/DATASET`."
         )
     checks = examine_machine(
-        overlay=default_overlay_path(), environment=os.environ, store_url=store
+        overlay=default_overlay_path(),
+        environment=os.environ,
+        store_url=store,
+        progress=output.progress(),
     )
     if live and store is not None:
         checks += examine_live(store, progress=output.progress())

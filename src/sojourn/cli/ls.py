@@ -42,7 +42,7 @@ def command(output: Output, *, store: str, glob: str | None, revision: str | Non
     from sojourn.api import open_dataset
     from sojourn.render.dataset import ls_document, ls_text
 
-    dataset = open_dataset(store, revision=revision)
+    dataset = open_dataset(store, revision=revision, progress=output.progress())
     members = dataset.members(glob)
     output.result(
         ls_document(dataset.manifest, members, url=dataset.url),

@@ -20,37 +20,46 @@ if TYPE_CHECKING:
 
     from sojourn.dataset.manifest import Manifest
     from sojourn.dataset.source import Source
+    from sojourn.progress import Progress
     from sojourn.stores.base import Store
 
 
-def find_dataset(address: str | Path, *, revision: str | None = None) -> Dataset:
+def find_dataset(
+    address: str | Path, *, revision: str | None = None, progress: Progress | None = None
+) -> Dataset:
     """Return the data set at an address. Data is not fetched.
 
     Args:
         address: Of a store, or of one object in it.
         revision: An earlier one; the newest if None.
+        progress: Is told when the store is waited for, now or later.
 
     Raises:
         UsageError: there is no such revision, or what is there has none.
         StoreError: nothing is there, the store refused, or could not be reached.
         IntegrityError: the manifest, or a zip's directory, cannot be used.
     """
-    found = _of_object(address) if is_local_file(address) else _of_place(address, revision)
+    if is_local_file(address):
+        found = _of_object(address, progress)
+    else:
+        found = _of_place(address, revision, progress)
     if found is None:
-        load_manifest(open_store(address))  # says that there is none
+        load_manifest(open_store(address, progress=progress))  # says that there is none
         raise AssertionError("what has a manifest was found before")
     if isinstance(found.manifest, ForeignManifest):
         _check_no_revision(found.url, revision)
     return found
 
 
-def _of_place(address: str | Path, revision: str | None) -> Dataset | None:
-    store = open_store(address)
+def _of_place(
+    address: str | Path, revision: str | None, progress: Progress | None
+) -> Dataset | None:
+    store = open_store(address, progress=progress)
     manifest = _pushed(store, revision)
     if manifest is not None:
         return Dataset(manifest, store)
     foreign = find_foreign(store) if store.capabilities.can_list else None
-    return _of_object(address) if foreign is None else Dataset(foreign, store)
+    return _of_object(address, progress) if foreign is None else Dataset(foreign, store)
 
 
 def _pushed(store: Store, revision: str | None) -> Manifest | None:
@@ -66,8 +75,12 @@ def _pushed(store: Store, revision: str | None) -> Manifest | None:
         return None
 
 
-def source_at(address: str) -> Source | Path:
+def source_at(address: str, *, progress: Progress | None = None) -> Source | Path:
     """Return what a push takes from an address: a data set's files, or what else is there.
+
+    Args:
+        address: Of a store, or of one object in it.
+        progress: Is told when the store is waited for, now or later.
 
     Returns:
         The files of a data set that was pushed, or of zips; else the objects, or their folder
@@ -78,14 +91,14 @@ def source_at(address: str) -> Source | Path:
         IntegrityError: a manifest, or a zip's directory, cannot be used.
     """
     if is_local_file(address):
-        return DatasetSource(find_dataset(address))
-    store = open_store(address)
+        return DatasetSource(find_dataset(address, progress=progress))
+    store = open_store(address, progress=progress)
     if not store.capabilities.can_list or find_manifest(store) is not None:
-        return DatasetSource(find_dataset(address))
+        return DatasetSource(find_dataset(address, progress=progress))
     foreign = find_foreign(store)
     if foreign is not None and foreign.unpacks:
         return DatasetSource(Dataset(foreign, store))
-    of_object = _of_object(address) if foreign is None else None
+    of_object = _of_object(address, progress) if foreign is None else None
     if of_object is not None:
         return DatasetSource(of_object)
     return store.capabilities.local_folder or StoreSource(store)
@@ -100,10 +113,10 @@ def is_local_file(address: str | Path) -> bool:
         return False  # `open_store` says what is wrong
 
 
-def _of_object(address: str | Path) -> Dataset | None:
+def _of_object(address: str | Path, progress: Progress | None) -> Dataset | None:
     """Return the data set that one object is; None if there is no such object."""
     try:
-        store = open_object(address)
+        store = open_object(address, progress=progress)
     except StoreError:
         return None  # what is above it is no address: that of a whole data set has no parts
     foreign = None if store is None else find_foreign(store)

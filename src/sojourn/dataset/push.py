@@ -147,7 +147,7 @@ def push_source(
     unchanged = earlier is not None and manifest.revision == earlier.revision
     sent_bytes = pushed.sent_bytes
     if unchanged and pushed.sent_shards:
-        store.commit(message="shards that were missing", progress=progress)
+        store.publish(message="shards that were missing", progress=progress)
     if not unchanged:
         sent_bytes += _publish(store, manifest, earlier, progress=progress)
     return PushReport(

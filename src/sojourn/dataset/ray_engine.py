@@ -16,6 +16,7 @@ from sojourn.dataset.engine import Group, PackedGroup, pack_group
 from sojourn.dataset.sending import Sender
 from sojourn.dataset.source import StoreSource
 from sojourn.errors import MissingPackageError, SojournError, StoreError, UsageError
+from sojourn.progress import NoProgress
 from sojourn.stores.url import open_store
 
 if TYPE_CHECKING:
@@ -152,8 +153,7 @@ def pack_remotely(group: Group, source: str, store: str) -> tuple[PackedGroup, i
         The shard and its members, how many shards were sent (one or none), and how many bytes.
     """
     opened = open_store(store)
-    # What a worker stages, the process that publishes the manifest would know nothing of.
-    sender = Sender(opened, send=opened.put)
+    sender = Sender(opened)
     with ThreadPoolExecutor(_THREADS, "pack") as pool, sender:
         packed = pack_group(
             group,
@@ -163,6 +163,9 @@ def pack_remotely(group: Group, source: str, store: str) -> tuple[PackedGroup, i
             ahead=_THREADS + 1,
             advance=lambda *_: None,
         )
+    if sender.sent_shards:
+        # What this store object was sent, the process that publishes the manifest does not know of.
+        opened.publish(message=f"shard {packed.shard.key}", progress=NoProgress())
     return packed, sender.sent_shards, sender.sent_bytes
 
 

@@ -15,7 +15,7 @@ from sojourn.dataset.manifest import (
 from sojourn.dataset.parsing import DamagedManifestError, is_revision, parse_manifest
 from sojourn.dataset.readme import README
 from sojourn.errors import IntegrityError, ObjectNotFoundError, UsageError
-from sojourn.stores.base import get_or_none, stage, swap
+from sojourn.stores.base import Swap, get_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def publish(
 ) -> int:
     """Write the README and the manifests, the one that readers look for last.
 
-    Where the store publishes all at once, this waits until it did.
+    Readers see all of it, the shards that were put before included, when this returns.
 
     Args:
         store: Where to.
@@ -111,10 +111,13 @@ def publish(
         ConflictError: readers find another manifest than the one that is replaced.
     """
     data = dump_manifest(manifest)
-    stage(store, README_KEY, README)
-    stage(store, revision_key(manifest.revision), data)
-    swap(store, MANIFEST_KEY, data, expected=replacing)
-    store.commit(message=manifest.message or f"revision {manifest.revision}", progress=progress)
+    store.put(README_KEY, README)
+    store.put(revision_key(manifest.revision), data)
+    store.publish(
+        Swap(key=MANIFEST_KEY, body=data, expected=replacing),
+        message=manifest.message or f"revision {manifest.revision}",
+        progress=progress,
+    )
     return len(README) + 2 * len(data)
 
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from sojourn.dataset.manifest import SHARDS_PREFIX
 from sojourn.errors import StoreError
-from sojourn.stores.base import stage
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Future
     from types import TracebackType
 
     from sojourn.dataset.manifest import Shard
     from sojourn.dataset.packing import PackedShard
-    from sojourn.stores.base import Body, Store
+    from sojourn.stores.base import Store
 
 # Each is sent in parts that are under way side by side, so that few shards fill a link.
 _AT_ONCE = 2
@@ -29,14 +26,11 @@ class Sender:
     """Sends shards while the next ones are packed. Leaving it waits for what is under way.
 
     Args:
-        store: Where to.
-        send: Puts or stages one. Staged shards are there with the manifest only, if this very
-            store is used for both.
+        store: Where to. Readers see what is sent once this very store has published it.
     """
 
-    def __init__(self, store: Store, *, send: Callable[[str, Body], None] | None = None) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._send = send or partial(stage, store)
         self._pool = ThreadPoolExecutor(_AT_ONCE, "send")
         self._under_way: dict[Future[None], BinaryIO] = {}
         self._stopped = threading.Event()
@@ -88,7 +82,7 @@ class Sender:
     def _put(self, packed: PackedShard) -> None:
         with packed.file as file:
             body = cast("BinaryIO", _UntilStopped(file, self._stopped))
-            self._send(packed.shard.key, body)
+            self._store.put(packed.shard.key, body)
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,14 @@
 The verbs are few so that a store is one short file. Everything else (retries, dry runs, faults)
 wraps a store and is a store itself. A data set's format is no business of this room.
 
-Where several objects can be made to appear at once, or an object be replaced only if nobody else
-did so meanwhile, a store has two verbs more (`Staging`); `stage` and `swap` here do without.
+Writing has two steps, the same for every store: objects are sent one by one, and then published.
+
+    put, delete    sent; readers go on seeing the old objects, or see some of the new ones already
+    publish        readers see all of it; last of all the one object that is swapped, if nobody
+                   else replaced that meanwhile
+
+So a writer that ends anywhere leaves what the swapped object names as it was. Whether a store keeps
+back what it is sent (for a commit, a version) or not (a folder, a bucket), nobody need ask.
 
 Keys are relative POSIX paths of printable characters: `shards/3f9c….tar.zst`.
 """
@@ -12,7 +18,7 @@ Keys are relative POSIX paths of printable characters: `shards/3f9c….tar.zst`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from sojourn.errors import ConflictError, ObjectNotFoundError, StoreError
 
@@ -41,8 +47,8 @@ class Capabilities:
         max_folder_entries: So many objects may have the same key up to the last slash; None if
             it has no such limit.
         lists_slowly: `find` of each object that is wanted is quicker than `list`.
-        publishes_on_commit: What is put or deleted is seen by no reader before `commit`, and then
-            all at once. Where False, each put and delete is seen when it returns.
+        publishes_slowly: Each `publish` is waited for, for minutes, and makes something that stays:
+            one of each object that is put would be too many.
     """
 
     max_object_bytes: int | None = None
@@ -51,7 +57,7 @@ class Capabilities:
     read_only: bool = False
     can_list: bool = True
     local_folder: Path | None = None
-    publishes_on_commit: bool = False
+    publishes_slowly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,21 @@ class StoredObject:
     size_bytes: int
     digest: str | None = field(default=None, compare=False)
     version: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """An object that is replaced only if nobody else replaced it meanwhile.
+
+    Attributes:
+        key: Which object.
+        body: What it is to hold.
+        expected: What it holds now; None if it is not there.
+    """
+
+    key: str
+    body: bytes
+    expected: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +140,10 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, body: Body) -> None:
-        """Create or replace the object. Readers see the old one or the new one, never a part."""
+        """Send an object. Readers see it when `publish` returns, and may see it before that.
+
+        Until then they see the old one or the new one, never a part of either.
+        """
         ...
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -131,67 +155,29 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object. It is no error if there is none."""
+        """Remove the object, seen as a `put` is. It is no error if there is none."""
         ...
 
-    def commit(self, *, message: str, progress: Progress) -> None:
-        """Let readers see what was put and deleted since the last commit, if they do not yet.
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        """Let readers see all that was put and deleted, and then the swapped object.
+
+        Whoever sees the swapped object sees all that was put before it. After an error nothing
+        that was put is lost: it is published by the next call, and not sent again. Of two who swap
+        the same object at once, one is refused where the store can tell (docs/stores.md).
 
         Args:
-            message: A line for whoever looks at the store's history, where it keeps one.
+            swap: What is replaced last. If it holds the new bytes already, that is well.
+            message: A line for whoever looks at the store's history, where it is for us to write.
             progress: Is told what is waited for.
+
+        Raises:
+            ConflictError: the object holds something else than is expected; it is left so.
         """
         ...
 
     def room_bytes(self) -> int | None:
         """Return how many bytes may still be put, as far as the store says; None if it doesn't."""
         ...
-
-
-@runtime_checkable
-class Staging(Protocol):
-    """The verbs of a store that can let several objects appear at once, or guard one."""
-
-    def stage(self, key: str, body: Body) -> None:
-        """Send an object that readers see with the next `swap` at the latest."""
-        ...
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        """Replace an object that nobody changed; with it, what was staged is seen, too.
-
-        Args:
-            key: Which object.
-            body: What it holds then.
-            expected: What it holds now; None if it is not there.
-
-        Raises:
-            ConflictError: it holds something else.
-        """
-        ...
-
-
-def stage(store: Store, key: str, body: Body) -> None:
-    """Send an object that readers see with the next `swap`, or at once where that is all one."""
-    if isinstance(store, Staging):
-        store.stage(key, body)
-    else:
-        store.put(key, body)
-
-
-def swap(store: Store, key: str, body: bytes, *, expected: bytes | None) -> None:
-    """Replace an object that holds what is expected (None: that is not there).
-
-    Stores that cannot guard an object are asked what it holds, and then written to: of two who do
-    this within the same instant, the later one counts.
-
-    Raises:
-        ConflictError: it holds something else.
-    """
-    if isinstance(store, Staging):
-        store.swap(key, body, expected=expected)
-        return
-    check_expected(store, key, get_or_none(store, key), expected)
-    store.put(key, body)
 
 
 def get_or_none(store: Store, key: str) -> bytes | None:
@@ -202,17 +188,30 @@ def get_or_none(store: Store, key: str) -> bytes | None:
         return None
 
 
-def check_expected(store: Store, key: str, found: bytes | None, expected: bytes | None) -> None:
-    """Check that an object holds what it is expected to.
+def needs_write(swap: Swap, *, held: bytes | None, url: str) -> bool:
+    """Tell whether an object is still to be replaced.
+
+    It holds the new bytes already where a `publish` is repeated whose answer was lost.
+
+    Args:
+        swap: What is to be replaced by what.
+        held: What it holds; None if it is not there.
+        url: The store's.
 
     Raises:
-        ConflictError: it does not.
+        ConflictError: it holds neither these nor what is expected.
     """
-    if found != expected:
-        raise ConflictError(
-            f"{store.url.rstrip('/')}/{key} was changed by somebody else meanwhile.",
-            remedy="Look at what came, then run the command again.",
-        )
+    if held not in (swap.body, swap.expected):
+        raise changed_meanwhile(swap.key, url=url)
+    return held != swap.body
+
+
+def changed_meanwhile(key: str, *, url: str) -> ConflictError:
+    """Return the error for an object that somebody else replaced."""
+    return ConflictError(
+        f"{url.rstrip('/')}/{key} was changed by somebody else meanwhile.",
+        remedy="Look at what came, then run the command again.",
+    )
 
 
 def check_key(key: str) -> str:

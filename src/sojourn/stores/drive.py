@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import StoreError
-from sojourn.stores.objects import open_folder
+from sojourn.stores.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

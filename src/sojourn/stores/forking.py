@@ -15,14 +15,14 @@ import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError, StoreError, StoreUnavailableError
-from sojourn.stores.base import stage, swap
 from sojourn.stores.objects import was_forked
+from sojourn.stores.wrapping import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body, Capabilities, Store, StoredObject
+    from sojourn.stores.base import Body, Store, StoredObject, Swap
 
 # The modules are looked for where this process finds them.
 _HELPER = (
@@ -31,7 +31,7 @@ _HELPER = (
 )
 
 
-class ForkSafe:
+class ForkSafe(Wrapper):
     """Does what another store does; only reads in a forked process.
 
     Args:
@@ -39,18 +39,8 @@ class ForkSafe:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self._helpers: dict[int, _Helper] = {}
-
-    @property
-    def url(self) -> str:
-        """How a person names the store."""
-        return self._store.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the store can do."""
-        return self._store.capabilities
 
     def get(self, key: str) -> bytes:
         """Return the whole object."""
@@ -66,19 +56,9 @@ class ForkSafe:
         return self._store.get_range(key, offset=offset, size_bytes=size_bytes)
 
     def put(self, key: str, body: Body) -> None:
-        """Create or replace the object; refused in a forked process."""
+        """Send the object; refused in a forked process."""
         self._check_may_write()
         self._store.put(key, body)
-
-    def stage(self, key: str, body: Body) -> None:
-        """Send an object ahead; refused in a forked process."""
-        self._check_may_write()
-        stage(self._store, key, body)
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        """Replace an object that nobody changed; refused in a forked process."""
-        self._check_may_write()
-        swap(self._store, key, body, expected=expected)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
@@ -98,10 +78,10 @@ class ForkSafe:
         self._check_may_write()
         self._store.delete(key)
 
-    def commit(self, *, message: str, progress: Progress) -> None:
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
         """Let readers see what was put and deleted; refused in a forked process."""
         self._check_may_write()
-        self._store.commit(message=message, progress=progress)
+        self._store.publish(swap, message=message, progress=progress)
 
     def room_bytes(self) -> int | None:
         """Return how many bytes may still be put, if the store says; refused when forked."""

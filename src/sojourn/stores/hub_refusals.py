@@ -16,7 +16,7 @@ from sojourn.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from sojourn.stores.refusals import without_userinfo
+from sojourn.stores.refusals import NO_SERVER, without_userinfo
 from sojourn.stores.waits import asked_wait_s
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _FULL = re.compile(r"storage (limit|quota)|quota exceeded|too many files", re.IGNORECASE)
 _LONGEST_REASON = 240
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +105,20 @@ def hub_refusal(answer: Answer, *, doing: str) -> StoreError:
     return row.error(f"{what} {row.why}{told if row.quotes else ''}.", remedy=row.remedy)
 
 
-def unreachable(reason: str, *, doing: str) -> StoreError:
-    """Return the error for a request that got no answer."""
+def unreachable(reason: str, *, doing: str, host: str = "") -> StoreError:
+    """Return the error for a request that got no answer.
+
+    Args:
+        reason: What the library said.
+        doing: What was tried, on what.
+        host: Who was asked, if that is known.
+    """
+    refused_here = host in _THIS_MACHINE and "refused" in reason
+    nobody = refused_here or NO_SERVER.search(reason) is not None
     return StoreUnavailableError(
-        f"Could not {doing}: {_shortened(reason) or 'the connection broke'}.", remedy=_AGAIN
+        f"Could not {doing}: {_shortened(reason) or 'the connection broke'}.",
+        remedy=_AGAIN,
+        is_absent=nobody,
     )
 
 

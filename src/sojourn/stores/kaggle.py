@@ -1,10 +1,10 @@
 """Kaggle data sets as stores: `kaggle://OWNER/DATASET`.
 
 A store is a flat set of objects; Kaggle has versions of whole data sets. So what is put is sent at
-once and kept back, and `commit` makes a version of it. Objects that did not change stay in the
+once and kept back, and `publish` makes a version of it. Objects that did not change stay in the
 versions that hold them (`kaggle_versions`). A data set that others made is read as it is.
 
-    put → sent, token noted      commit → new version of what was put, and where the rest is
+    put → sent, token noted      publish → new version of what was put, and where the rest is
     get → current version → its index → the version that holds the object → signed address → bytes
 """
 
@@ -32,7 +32,8 @@ from sojourn.stores.kaggle_busy import come_back_later
 from sojourn.stores.kaggle_credentials import find_kaggle_credentials
 from sojourn.stores.kaggle_files import VersionFiles
 from sojourn.stores.kaggle_limits import load_limits
-from sojourn.stores.kaggle_publishing import Patience, Publisher, Remote
+from sojourn.stores.kaggle_publishing import Publisher, Remote
+from sojourn.stores.kaggle_readiness import Patience
 from sojourn.stores.kaggle_transfer import Transfer
 from sojourn.stores.kaggle_uploads import UploadJournal
 from sojourn.stores.kaggle_versions import GUIDE_NAME, INDEX_NAME, Place, View, parse_index
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body, Presentation
+    from sojourn.stores.base import Body, Presentation, Swap
     from sojourn.stores.kaggle_credentials import KaggleCredentials
     from sojourn.stores.kaggle_limits import KaggleLimits
     from sojourn.stores.probing import Finding
@@ -83,9 +84,7 @@ class KaggleStore:
         patience: Patience,
     ) -> None:
         self.url = f"kaggle://{owner}/{slug}"
-        self.capabilities = Capabilities(
-            max_object_bytes=limits.file_bytes, publishes_on_commit=True
-        )
+        self.capabilities = Capabilities(max_object_bytes=limits.file_bytes, publishes_slowly=True)
         self._owner = owner
         self._slug = slug
         self._credentials = credentials
@@ -102,6 +101,8 @@ class KaggleStore:
             transfer=self._transfer,
             journal=UploadJournal(state_folder / owner / slug, now=time.time),
             look_up=self._looked_up,
+            view_of=self._view_of,
+            read=self._read_or_none,
             sizes=self._files.sizes,
         )
         self._publisher = Publisher(remote, presentation=presentation, patience=patience)
@@ -121,13 +122,8 @@ class KaggleStore:
         )
 
     def put(self, key: str, body: Body) -> None:
-        """Send the object; readers see it with the next `commit`."""
-        check_key(key)
-        if key in (INDEX_NAME, GUIDE_NAME):
-            raise StoreError(
-                f"{key} is what sojourn itself keeps in {self.url}.", remedy="Use another name."
-            )
-        self._check_may_write()
+        """Send the object; readers see it with the next `publish`."""
+        self._check_may_put(key)
         size_bytes = body_size_bytes(body)
         self._publisher.put(key, io.BytesIO(body) if isinstance(body, bytes) else body, size_bytes)
 
@@ -150,14 +146,16 @@ class KaggleStore:
         return None if version is None else self._files.find(key, version=version)
 
     def delete(self, key: str) -> None:
-        """Leave the object out from the next `commit` on. Earlier versions go on holding it."""
+        """Leave the object out from the next `publish` on. Earlier versions go on holding it."""
         check_key(key)
         self._check_may_write()
         self._publisher.delete(key)
 
-    def commit(self, *, message: str, progress: Progress) -> None:
-        """Make a version of what was put, and wait until Kaggle has it ready."""
-        self._publisher.commit(message=message, progress=progress)
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        """Make a version of what was put and swapped, and wait until Kaggle has it ready."""
+        if swap is not None:
+            self._check_may_put(swap.key)
+        self._publisher.publish(swap, message=message, progress=progress)
 
     def room_bytes(self) -> int | None:
         """Return how many bytes may still be put, going by what Kaggle lists."""
@@ -204,6 +202,14 @@ class KaggleStore:
         )
         return probe.run(progress)
 
+    def _check_may_put(self, key: str) -> None:
+        check_key(key)
+        if key in (INDEX_NAME, GUIDE_NAME):
+            raise StoreError(
+                f"{key} is what sojourn itself keeps in {self.url}.", remedy="Use another name."
+            )
+        self._check_may_write()
+
     @property
     def _wants_public(self) -> bool:
         return self._presentation is not None and self._presentation.public
@@ -217,6 +223,12 @@ class KaggleStore:
         except ObjectNotFoundError:
             pass
         raise ObjectNotFoundError(f"There is no {key} in {self.url}.", remedy="Check the address.")
+
+    def _read_or_none(self, key: str, view: View) -> bytes | None:
+        try:
+            return self._read(key, view, lambda v: self._files.read_whole(key, version=v))
+        except ObjectNotFoundError:
+            return None
 
     def _looked_up(self) -> View:
         """Return what the current version holds, having asked which that is."""

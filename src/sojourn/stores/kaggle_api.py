@@ -23,6 +23,7 @@ from sojourn.stores.kaggle_answers import (
     Upload,
 )
 from sojourn.stores.kaggle_session import redirected_to, set_limits
+from sojourn.stores.refusals import NO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -295,6 +296,7 @@ class KaggleApi:
             raise StoreUnavailableError(
                 f"Kaggle cannot be reached for {self.page}: {type(error).__name__}.",
                 remedy="Check the network, then run it again.",
+                is_absent=NO_SERVER.search(str(error)) is not None,
             ) from error
 
     def _opened(self) -> Any:

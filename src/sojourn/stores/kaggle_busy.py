@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sojourn.errors import StoreUnavailableError
 
@@ -22,6 +23,9 @@ class BusyError(StoreUnavailableError):
     def __init__(self, message: str, *, remedy: str, after_s: float | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.after_s = after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), self.message, remedy=self.remedy, after_s=self.after_s), ()
 
 
 def retry_after_s(header: str | None) -> float | None:

@@ -80,13 +80,13 @@ class KaggleProbe:
         plain = (_LINE * (_PLAIN_BYTES // len(_LINE) + 1))[:_PLAIN_BYTES]
         for key, data in {**archives, _PLAIN: plain}.items():
             self.store.put(key, data)
-        self.store.commit(message="a trial by sojourn", progress=progress)
+        self.store.publish(message="a trial by sojourn", progress=progress)
         first = self._version()
         names = self.files.sizes(first)
         findings = [self._how_archive_is_kept(key, names) for key in archives]
         findings += [self._how_files_come(first), self._whether_parts_come(first, plain)]
         self.store.put(_LATER, b"in the second version\n")
-        self.store.commit(message="a second version", progress=progress)
+        self.store.publish(message="a second version", progress=progress)
         return [*findings, self._whether_versions_stay(plain)]
 
     def _version(self) -> int:

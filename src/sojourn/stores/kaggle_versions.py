@@ -113,6 +113,43 @@ class View:
         return next((k for k in self.places if folders.intersection(unpacked_folders(k))), None)
 
 
+def merge(
+    places: Mapping[str, Place], *, base: Mapping[str, Place], other: Mapping[str, Place]
+) -> dict[str, Place]:
+    """Return places with the changes of somebody else who began from the same base.
+
+    Of an object that both changed, the change in `places` counts.
+    """
+    merged = dict(places)
+    for key in base.keys() | other.keys():
+        theirs = other.get(key)
+        if theirs == base.get(key) or merged.get(key) != base.get(key):
+            continue
+        if theirs is None:
+            del merged[key]
+        else:
+            merged[key] = theirs
+    return merged
+
+
+def first_to_change(key: str, views: Iterable[View], *, base: Mapping[str, Place]) -> Place | None:
+    """Return where an object is that was changed since a base; None if nobody did.
+
+    Whoever changed it first counts, and then who began from that: what he holds has all of it.
+
+    Args:
+        key: Which object.
+        views: The versions since, the oldest first.
+        base: The places that were there before them.
+    """
+    first: View | None = None
+    for view in views:
+        is_changed = key in view.places and view.places[key] != base.get(key)
+        if is_changed and (first is None or first.places.keys() <= view.places.keys()):
+            first = view
+    return first.places[key] if first else None
+
+
 def unpacked_folders(key: str) -> list[str]:
     """Return the folders that the contents of an archive may be in once Kaggle unpacked it."""
     folder, slash, name = key.rpartition("/")

@@ -5,13 +5,12 @@ The only file that imports it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
@@ -23,63 +22,52 @@ from sojourn.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from sojourn.localpath import check_reachable
 from sojourn.stores.base import (
     Capabilities,
     StoredObject,
     body_size_bytes,
-    check_expected,
+    changed_meanwhile,
     check_key,
     check_prefix,
+    needs_write,
 )
 from sojourn.stores.refusals import refusal
 from sojourn.stores.waits import ask_wait_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from obstore import PutMode, UpdateVersion
-    from obstore.store import ClientConfig, GCSConfig, RetryConfig
-    from obstore.store import ObjectStore as Handle
+    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ObjectStore as ObstoreStore
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body
+    from sojourn.stores.base import Body, Swap
+
+Handle: TypeAlias = "ObstoreStore"
+Service: TypeAlias = Literal["s3", "gs", "az"]
 
 # What obstore raises: its own tree, and the built-ins that it uses for common cases.
 _REFUSALS = (BaseError, OSError, ValueError, NotImplementedError)
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html, as of 2026-01: 10,000 parts,
-# objects of up to 50 TB; S3-compatible servers take 5 TB.
-_S3_MAX_OBJECT_BYTES = 5 * 10**12
-_S3_MAX_PARTS = 9_000
-# https://cloud.google.com/storage/quotas, seen 2026-11: 5 TB (newer copies of it: 5 TiB).
-_GS_MAX_OBJECT_BYTES = 5 * 10**12
-# https://learn.microsoft.com/azure/storage/blobs/scalability-targets, as of 2026-05: 50,000 blocks
-# of up to 4,000 MiB.
-_AZ_MAX_OBJECT_BYTES = 50_000 * 4_000 << 20
+# S3 takes 10,000 parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_MOST_PARTS = 9_000
 _PART_BYTES = 8 << 20
 # Four parts under way: an uplink of 4 Mbit/s still sends each within _SILENCE_WHILE_SENDING_S.
 _PARTS_AT_ONCE = 4
 
 _CONNECT = timedelta(seconds=4)
 # No byte for this long means that the connection is dead. While a part is sent none comes.
-_SILENCE_S = 12.0
+SILENCE_S = 12.0
 _SILENCE_WHILE_SENDING_S = 90.0
 _WHOLE_REQUEST = timedelta(minutes=15)
 # A server that is not there is told within seconds; longer waits are `Retrying`'s to decide.
 _RETRIES = 2
-# Shorter than _SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
+# Shorter than SILENCE_S: with `Retrying` above, a server that is silent is asked twice.
 _RETRY_WINDOW = timedelta(seconds=5)
 
-_AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_GOOGLE_CREDENTIALS = ("GOOGLE_BEARER_TOKEN",)
-_AZURE_CREDENTIALS = (
-    "AZURE_STORAGE_ACCOUNT_NAME",
-    "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_SAS_TOKEN",
-    "AZURE_STORAGE_TOKEN",
-    "AZURE_CLIENT_SECRET",
-)
+_SERVICES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 # The server says so, or told no version of the object to go by.
 _NO_GUARD = re.compile(
@@ -89,6 +77,32 @@ _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
 
 # obstore's threads are those of the process that imports it.
 _HOME_PROCESS = os.getpid()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Where a bucket is, and how its service is asked.
+
+    Attributes:
+        service: Whose it is, as in addresses.
+        name: What it is called there.
+        prefix: Of all keys, without slashes at its ends; may be empty.
+        max_object_bytes: The largest object that the service takes.
+        allow_http: The service may be spoken to in the clear, if its address says so.
+        config: What obstore does not find in the variables of the process.
+    """
+
+    service: Service
+    name: str
+    prefix: str
+    max_object_bytes: int
+    allow_http: bool
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """How a person names it."""
+        return f"{self.service}://{self.name}/{self.prefix}".rstrip("/")
 
 
 def was_forked() -> bool:
@@ -152,7 +166,7 @@ class ObjectStore:
         """Create or replace the object, in parts where it is large."""
         check_key(key)
         self._check_writable()
-        part_bytes = max(_PART_BYTES, body_size_bytes(body) // _S3_MAX_PARTS)
+        part_bytes = max(_PART_BYTES, body_size_bytes(body) // _MOST_PARTS)
         try:
             obstore.put(
                 self._to_write(),
@@ -164,28 +178,33 @@ class ObjectStore:
         except _REFUSALS as error:
             raise self._error(error, verb="write", key=key) from error
 
-    def stage(self, key: str, body: Body) -> None:
-        """Create or replace the object; it is seen at once."""
-        self.put(key, body)
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        """Replace the object if nobody does meanwhile, where the store can tell.
 
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        """Replace the object if nobody does meanwhile, where the store can tell."""
-        check_key(key)
+        What was put was seen when that returned.
+        """
+        del message, progress
+        if swap is None:
+            return
+        check_key(swap.key)
         self._check_writable()
-        held, mode = self._held(key)
-        check_expected(self, key, held, expected)
+        held, mode = self._held(swap.key)
+        if needs_write(swap, held=held, url=self.url):
+            self._replace(swap, mode)
+
+    def _replace(self, swap: Swap, mode: PutMode) -> None:
         # A folder's files cannot be guarded in a way that every file system knows.
         if self.capabilities.local_folder is not None:
-            self.put(key, body)
+            self.put(swap.key, swap.body)
             return
         try:
-            obstore.put(self._to_write(), key, body, mode=mode)
-        except (AlreadyExistsError, PreconditionError):
-            check_expected(self, key, b"", None)
+            obstore.put(self._to_write(), swap.key, swap.body, mode=mode)
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise changed_meanwhile(swap.key, url=self.url) from error
         except _REFUSALS as error:
             if not _cannot_guard(error):
-                raise self._error(error, verb="write", key=key) from error
-            self.put(key, body)
+                raise self._error(error, verb="write", key=swap.key) from error
+            self.put(swap.key, swap.body)
 
     def _held(self, key: str) -> tuple[bytes | None, PutMode]:
         """Return what the object holds, and how to write it if it still does."""
@@ -244,9 +263,6 @@ class ObjectStore:
             if not isinstance(deletion, ObjectNotFoundError):
                 raise deletion from error
 
-    def commit(self, *, message: str, progress: Progress) -> None:
-        """Do nothing: each put is seen when it returns."""
-
     def room_bytes(self) -> int | None:
         """Return None: an object store does not say."""
         return None
@@ -296,213 +312,12 @@ def open_memory() -> ObjectStore:
     )
 
 
-def open_folder(
-    folder: Path, *, check: Callable[[], None] | None = None, lists_slowly: bool = False
-) -> ObjectStore:
-    """Return the store that keeps its objects as files in a folder; made when first written to.
-
-    Args:
-        folder: Which folder.
-        check: Called before each use; raises a `StoreError` where the folder is not what it was.
-        lists_slowly: Objects are to be looked up by name.
-
-    Raises:
-        StoreError: the path is a file, or cannot be looked at.
-    """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
-    check_reachable(folder, error=StoreError)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(
-            f"{folder} is a file, and a store is a folder.",
-            remedy="Name a folder, or a path that does not exist yet.",
-        )
-
-    def to_read() -> Handle:
-        if check is not None:
-            check()
-        if not folder.is_dir():
-            raise ObjectNotFoundError(
-                f"There is no folder {folder}.", remedy="Check the path of the store."
-            )
-        return LocalStore(folder)
-
-    def to_write() -> Handle:
-        if check is not None:
-            check()
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalStore(folder)
-
-    return ObjectStore(
-        to_read=to_read,
-        to_write=to_write,
-        url=str(folder),
-        capabilities=Capabilities(local_folder=folder.resolve(), lists_slowly=lists_slowly),
-    )
+def local_handle(folder: Path) -> Handle:
+    """Return obstore's store in a folder that is there."""
+    return LocalStore(folder)
 
 
-def open_s3(
-    bucket: str,
-    prefix: str,
-    *,
-    environment: Mapping[str, str],
-    silence_s: float = _SILENCE_S,
-) -> ObjectStore:
-    """Return the store in an S3 bucket, below a prefix that may be empty.
-
-    Args:
-        bucket: The bucket's name.
-        prefix: Without slashes at its ends.
-        environment: Where the address of the server is looked up, and where what cannot be a
-            credential is refused. obstore reads the credentials itself, from the AWS_ variables
-            of the process or from the machine's or container's role.
-        silence_s: After how many seconds without a byte a server that is read from is given up.
-
-    Raises:
-        StoreError: the address, or a credential, cannot be one.
-    """
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
-    if endpoint:
-        _check_endpoint(endpoint, variable="AWS_ENDPOINT_URL")
-    _check_printable(environment, _AWS_CREDENTIALS)
-    url = f"s3://{bucket}/{prefix}".rstrip("/")
-    # Only an endpoint that is itself given as http:// is spoken to in the clear.
-    allow_http = endpoint.startswith("http://")
-    return _open_buckets(
-        lambda silence_s: _s3_handle(bucket, prefix, allow_http=allow_http, silence_s=silence_s),
-        url=url,
-        silence_s=silence_s,
-        capabilities=Capabilities(max_object_bytes=_S3_MAX_OBJECT_BYTES),
-    )
-
-
-def open_gs(
-    bucket: str,
-    prefix: str,
-    *,
-    environment: Mapping[str, str],
-    silence_s: float = _SILENCE_S,
-) -> ObjectStore:
-    """Return the store in a bucket of Google Cloud Storage, below a prefix that may be empty.
-
-    Args:
-        bucket: The bucket's name.
-        prefix: Without slashes at its ends.
-        environment: Where STORAGE_EMULATOR_HOST is looked up, the address of an emulator, which is
-            asked without credentials; and where what cannot be a credential is refused. obstore
-            reads the credentials itself: a service account's key, those of `gcloud auth
-            application-default login`, or the machine's own.
-        silence_s: After how many seconds without a byte a server that is read from is given up.
-
-    Raises:
-        StoreError: the address, or a credential, cannot be one.
-    """
-    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
-    if emulator and "://" not in emulator:
-        emulator = f"http://{emulator}"  # as Google's own libraries take it
-    if emulator:
-        _check_endpoint(emulator, variable="STORAGE_EMULATOR_HOST")
-    _check_printable(environment, _GOOGLE_CREDENTIALS)
-
-    def handle(silence_s: float) -> Handle:
-        options = _client_options(allow_http=emulator.startswith("http://"), silence_s=silence_s)
-        config: GCSConfig = {"service_account_key": _nobodys_key(emulator)} if emulator else {}
-        return GCSStore(
-            bucket,
-            prefix=prefix or None,
-            config=config,
-            client_options=options,
-            retry_config=_retry_config(),
-        )
-
-    return _open_buckets(
-        handle,
-        url=f"gs://{bucket}/{prefix}".rstrip("/"),
-        silence_s=silence_s,
-        capabilities=Capabilities(max_object_bytes=_GS_MAX_OBJECT_BYTES),
-    )
-
-
-def open_az(
-    container: str,
-    prefix: str,
-    *,
-    environment: Mapping[str, str],
-    silence_s: float = _SILENCE_S,
-) -> ObjectStore:
-    """Return the store in a container of Azure Blob Storage, below a prefix that may be empty.
-
-    Args:
-        container: The container's name.
-        prefix: Without slashes at its ends.
-        environment: Where AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT and
-            AZURE_STORAGE_USE_EMULATOR are looked up, and where what cannot be a credential is
-            refused. obstore reads the credentials itself: the AZURE_ variables, `az login`, or
-            the machine's own.
-        silence_s: After how many seconds without a byte a server that is read from is given up.
-
-    Raises:
-        StoreError: the address, or a credential, cannot be one.
-        AccessDeniedError: no account is named.
-    """
-    emulated = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("1", "true")
-    endpoint = environment.get("AZURE_STORAGE_ENDPOINT", "")
-    if endpoint:
-        _check_endpoint(endpoint, variable="AZURE_STORAGE_ENDPOINT")
-    _check_printable(environment, _AZURE_CREDENTIALS)
-    if not emulated and not environment.get("AZURE_STORAGE_ACCOUNT_NAME"):
-        raise AccessDeniedError(
-            f"az://{container} does not say whose container that is.",
-            remedy="Set AZURE_STORAGE_ACCOUNT_NAME to the storage account, and "
-            "AZURE_STORAGE_ACCOUNT_KEY to a key of it unless `az login` was run.",
-        )
-
-    def handle(silence_s: float) -> Handle:
-        allow_http = emulated or endpoint.startswith("http://")
-        return AzureStore(
-            container,
-            prefix=prefix or None,
-            client_options=_client_options(allow_http=allow_http, silence_s=silence_s),
-            retry_config=_retry_config(),
-        )
-
-    return _open_buckets(
-        handle,
-        url=f"az://{container}/{prefix}".rstrip("/"),
-        silence_s=silence_s,
-        capabilities=Capabilities(max_object_bytes=_AZ_MAX_OBJECT_BYTES),
-    )
-
-
-def _nobodys_key(emulator: str) -> str:
-    """Return the key of a service account that asks an emulator and needs no token to do so.
-
-    `skip_signature` would not do: writes ask the machine's own account for a token all the same.
-    """
-    return json.dumps(
-        {
-            "gcs_base_url": emulator,
-            "disable_oauth": True,
-            "client_email": "",
-            "private_key": "",
-            "private_key_id": "",
-        }
-    )
-
-
-def _open_buckets(
-    handle: Callable[[float], Handle], *, url: str, silence_s: float, capabilities: Capabilities
-) -> ObjectStore:
-    """Return a store with a handle to read with and a more patient one to write with."""
-    try:
-        reader, writer = handle(silence_s), handle(_SILENCE_WHILE_SENDING_S)
-    except _REFUSALS as error:
-        raise refusal(str(error), doing=f"open {url}") from error
-    return ObjectStore(
-        to_read=lambda: reader, to_write=lambda: writer, url=url, capabilities=capabilities
-    )
-
-
-def open_http(url: str, *, silence_s: float = _SILENCE_S) -> ObjectStore:
+def open_http(url: str, *, silence_s: float = SILENCE_S) -> ObjectStore:
     """Return the store that a web server gives out below an address; it can only be read.
 
     Args:
@@ -528,12 +343,37 @@ def open_http(url: str, *, silence_s: float = _SILENCE_S) -> ObjectStore:
     )
 
 
-def _s3_handle(bucket: str, prefix: str, *, allow_http: bool, silence_s: float) -> S3Store:
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        client_options=_client_options(allow_http=allow_http, silence_s=silence_s),
-        retry_config=_retry_config(),
+def open_at(bucket: Bucket, *, silence_s: float) -> ObjectStore:
+    """Return the store in a bucket, with a handle to read with and a more patient one to write.
+
+    Args:
+        bucket: Which one.
+        silence_s: After how many seconds without a byte a server that is read from is given up.
+
+    Raises:
+        StoreError: obstore takes none of it.
+    """
+
+    def handle(silence_s: float) -> Handle:
+        make: Any = _SERVICES[bucket.service]
+        made: Handle = make(
+            bucket.name,
+            prefix=bucket.prefix or None,
+            config=dict(bucket.config),
+            client_options=_client_options(allow_http=bucket.allow_http, silence_s=silence_s),
+            retry_config=_retry_config(),
+        )
+        return made
+
+    try:
+        reader, writer = handle(silence_s), handle(_SILENCE_WHILE_SENDING_S)
+    except _REFUSALS as error:
+        raise refusal(str(error), doing=f"open {bucket.url}") from error
+    return ObjectStore(
+        to_read=lambda: reader,
+        to_write=lambda: writer,
+        url=bucket.url,
+        capabilities=Capabilities(max_object_bytes=bucket.max_object_bytes),
     )
 
 
@@ -558,32 +398,3 @@ def _retry_config() -> RetryConfig:
             "base": 2,
         },
     }
-
-
-def _check_endpoint(endpoint: str, *, variable: str) -> None:
-    """Check the address of a server, on which obstore would end the process.
-
-    Raises:
-        StoreError: it is none. It is not repeated: it may hold a secret.
-    """
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in endpoint or any(c.isspace() for c in endpoint):
-        raise StoreError(
-            f"{variable} is not the address of a server.",
-            remedy="Set it to https://HOST or https://HOST:PORT, without credentials, "
-            "or unset it for the service itself.",
-        )
-
-
-def _check_printable(environment: Mapping[str, str], names: Sequence[str]) -> None:
-    """Check that credentials can stand in a request's headers; obstore would end the process."""
-    for name in names:
-        if not environment.get(name, "").isprintable():
-            raise AccessDeniedError(
-                f"{name} holds a line break or another control character.",
-                remedy="Set it again, without what surrounds the value.",
-            )

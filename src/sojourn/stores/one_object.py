@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body, Capabilities, Store
+    from sojourn.stores.base import Body, Capabilities, Store, Swap
 
 
 class OneObject:
@@ -65,9 +65,9 @@ class OneObject:
         del key
         raise self._refusal()
 
-    def commit(self, *, message: str, progress: Progress) -> None:
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
         """Refuse to write."""
-        del message, progress
+        del swap, message, progress
         raise self._refusal()
 
     def room_bytes(self) -> int:

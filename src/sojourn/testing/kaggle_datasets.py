@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import shutil
 import threading
-import zipfile
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from sojourn.testing.archives import contents_of_archive
 from sojourn.testing.kaggle_records import Blob, Dataset, Refused, Version
+from sojourn.testing.kaggle_storage import Storage
 
 # What a page of a listing holds at most.
 _LARGEST_PAGE = 200
 _CREATED = "2026-01-01T00:00:00Z"
-_COPY_BYTES = 1 << 20
 
 
 class Datasets:
@@ -40,14 +37,13 @@ class Datasets:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.storage = Storage(folder)
         self._lock = threading.RLock()
         self._numbers = count()
         self._datasets: dict[tuple[str, str], Dataset] = {}
-        self._digests: dict[Path, str] = {}
         self._archives: dict[tuple[str, str, int], Path] = {}
+        self._zipped: dict[Path, Path] = {}
         self.blobs: dict[str, Blob] = {}
-        self.stored: dict[str, Path] = {}
         self.tokens = {"KGAT_me": "me"}
         self.keys = {"me": "0123456789abcdef"}
         self.unpacks: frozenset[str] = frozenset()
@@ -64,10 +60,9 @@ class Datasets:
     def forget_all(self) -> None:
         """Remove all data sets, and what was uploaded."""
         with self._lock:
-            for kept in (self._datasets, self._archives, self._digests, self.blobs, self.stored):
+            for kept in (self._datasets, self._archives, self._zipped, self.blobs):
                 kept.clear()
-            for path in self._folder.iterdir():
-                path.unlink()
+            self.storage.forget_all()
 
     def settle(self, *, unpacks: frozenset[str]) -> None:
         """Do now what Kaggle does in its own time: unpack archives, make one of each version.
@@ -80,9 +75,9 @@ class Datasets:
                 for number, version in enumerate(found.versions, 1):
                     version.files = self._unpacked(version.files)
                     self._archives.pop((found.owner, found.slug, number), None)
-                    self.md5_of(self._archive(found, number))
+                    self.storage.md5_of(self._archive(found, number))
                     for path in version.files.values():
-                        self.md5_of(path)
+                        self.storage.md5_of(path)
 
     def user_of(self, authorization: str | None) -> str | None:
         """Return whose credentials these are; None if there are none."""
@@ -116,26 +111,16 @@ class Datasets:
             )
             kept = {}
             for name, data in files.items():
-                kept[name] = self._new_path()
+                kept[name] = self.storage.new_path()
                 kept[name].write_bytes(data)
             found.versions.append(Version(files=kept, notes="", polls_until_ready=0))
-
-    def md5_of(self, path: Path) -> str:
-        """Return a file's MD5, in base64."""
-        if path not in self._digests:
-            digest = hashlib.md5(usedforsecurity=False)
-            with path.open("rb") as file:
-                while data := file.read(_COPY_BYTES):
-                    digest.update(data)
-            self._digests[path] = base64.b64encode(digest.digest()).decode()
-        return self._digests[path]
 
     def start_upload(self, user: str | None, asked: dict[str, Any]) -> Blob:
         """Make room for a file."""
         if user is None:
             raise Refused(401, "Unauthenticated")
         with self._lock:
-            path = self._new_path()
+            path = self.storage.new_path()
             path.touch()
             blob = Blob(
                 token=f"blob/{next(self._numbers)}",
@@ -174,38 +159,22 @@ class Datasets:
             version = found.versions[number - 1]
             name = asked.get("fileName") or ""
             if not name:
-                return self._store(self._archive(found, number)), "archive.zip"
+                return self.storage.give_out(self._archive(found, number)), "archive.zip"
             if not self.single_files or name not in version.files:
                 raise Refused(404, "Not found")
             path = version.files[name]
             limit_bytes = self.zips_files_from_bytes
             if limit_bytes is None or path.stat().st_size < limit_bytes:
-                return self._store(path), name
-            return self._store(self._zipped(path, PurePosixPath(name).name)), f"{name}.zip"
-
-    def _store(self, path: Path) -> str:
-        self.stored[path.name] = path
-        return path.name
-
-    def _new_path(self) -> Path:
-        return self._folder / f"{next(self._numbers)}"
+                return self.storage.give_out(path), name
+            if path not in self._zipped:
+                self._zipped[path] = self.storage.archive({PurePosixPath(name).name: path})
+            return self.storage.give_out(self._zipped[path]), f"{name}.zip"
 
     def _archive(self, found: Dataset, number: int) -> Path:
         key = (found.owner, found.slug, number)
         if key not in self._archives:
-            path = self._new_path()
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                for name, file in found.versions[number - 1].files.items():
-                    archive.write(file, name)
-            self._archives[key] = path
+            self._archives[key] = self.storage.archive(found.versions[number - 1].files)
         return self._archives[key]
-
-    def _zipped(self, file: Path, name: str) -> Path:
-        path = file.with_name(f"{file.name}-zipped")
-        if not path.exists():
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                archive.write(file, name)
-        return path
 
     def _readable(self, user: str | None, asked: dict[str, Any]) -> Dataset:
         found = self._datasets.get((asked["ownerSlug"], asked["datasetSlug"]))
@@ -308,13 +277,7 @@ class Datasets:
             "here": name[: name.rfind("/") + 1],
         }[self.unpacks_into]
         for inner, content in contents_of_archive(path, ending):
-            files[into + inner] = self._written(content)
-
-    def _written(self, content: Any) -> Path:
-        path = self._new_path()
-        with path.open("wb") as file, content:
-            shutil.copyfileobj(content, file, _COPY_BYTES)
-        return path
+            files[into + inner] = self.storage.keep(content)
 
     def _describe(self, user: str | None, asked: dict[str, Any]) -> dict[str, Any]:
         return self._summary(self._readable(user, asked))

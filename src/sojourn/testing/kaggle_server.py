@@ -29,7 +29,7 @@ from sojourn.testing.kaggle_datasets import Datasets
 from sojourn.testing.kaggle_records import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from sojourn.testing.kaggle_records import Blob
@@ -77,6 +77,7 @@ class KaggleServer:
         served_bytes: Bytes of file contents that went out.
         wait_s: What each answer takes, in seconds.
         rate_bytes_per_s: What each connection gets, each way; None: as much as there is.
+        hold: Called with method and path of each request before it is looked at, and waited for.
     """
 
     datasets: Datasets
@@ -87,6 +88,7 @@ class KaggleServer:
     served_bytes: int = 0
     wait_s: float = 0.0
     rate_bytes_per_s: float | None = None
+    hold: Callable[[str], object] | None = None
     _signature: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -224,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = urlsplit(self.path)
         number, _, _ = parts.path.removeprefix("/storage/").partition("/")
-        path = self._kaggle.datasets.stored.get(number)
+        path = self._kaggle.datasets.storage.find(number)
         if parts.query != self._kaggle.signature:
             self._answer(400, b"<Error><Code>ExpiredToken</Code></Error>")
         elif path is None:
@@ -235,7 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _met(self, asked: dict[str, Any]) -> KaggleTrouble | None:
         if self._kaggle.wait_s:
             threading.Event().wait(self._kaggle.wait_s)
-        return self._kaggle.meet(f"{self.command} {urlsplit(self.path).path}", asked)
+        request = f"{self.command} {urlsplit(self.path).path}"
+        if self._kaggle.hold is not None:
+            self._kaggle.hold(request)
+        return self._kaggle.meet(request, asked)
 
     def _is_in_trouble(self, asked: dict[str, Any]) -> bool:
         trouble = self._met(asked)
@@ -304,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted and first > last:
             self._answer(416, b"", headers={"Content-Range": f"bytes */{size_bytes}"})
             return
-        digest = self._kaggle.datasets.md5_of(path)
+        digest = self._kaggle.datasets.storage.md5_of(path)
         headers = {
             "Accept-Ranges": "bytes",
             "ETag": f'"{digest}"',

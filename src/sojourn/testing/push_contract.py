@@ -27,16 +27,16 @@ from sojourn.dataset.readme import README
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
 from sojourn.dataset.verifying import verify_store
-from sojourn.errors import ConflictError
+from sojourn.errors import ConflictError, StoreError
 from sojourn.progress import NoProgress, Progress
-from sojourn.stores.base import stage, swap
+from sojourn.stores.wrapping import Wrapper
 from sojourn.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from sojourn.stores.base import Body, Capabilities, Store, StoredObject
+    from sojourn.stores.base import Body, Store, Swap
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _FILES = 40
@@ -45,6 +45,8 @@ _FILE_BYTES = 300 * KIB
 _SIZES = Sizes(
     min_shard_bytes=1, mean_shard_bytes=2, max_shard_bytes=_FILE_BYTES, frame_bytes=64 * KIB
 )
+# What a shard of one file has beside it: tar's blocks, and what zstd adds to what it cannot pack.
+_SHARD_HEAD_BYTES = 4 * KIB
 # Heads of requests, signatures, and questions in JSON, of some thirty requests.
 _TALK_BYTES = 60_000
 
@@ -170,63 +172,77 @@ class PushContract:
         manifest_bytes = len(connect().get(MANIFEST_KEY))
         assert received() - before < self.overhead * 2 * manifest_bytes + 2 * _TALK_BYTES
 
+    @pytest.mark.parametrize("puts", [0, 1, _FILES // 2, _FILES, _FILES + 2])
+    def test_a_push_that_ends_anywhere_changes_nothing_and_is_gone_on_with(
+        self,
+        connect: Callable[[], Store],
+        folder: Path,
+        received: Callable[[], int],
+        tmp_path: Path,
+        puts: int,
+    ) -> None:
+        """Before the first shard, between two, before README and manifest, before it is published.
+
+        The next push, of another process, sends what is missing and nothing that is there.
+        """
+        earlier = tmp_path / "earlier"
+        earlier.mkdir()
+        (earlier / "small").write_text("x")
+        before = _push(earlier, connect())
+        with pytest.raises(StoreError, match="connection is gone"):
+            _push(folder, _Cut(connect(), puts))
+        manifest = load_manifest(connect())
+        assert manifest.revision == before.revision
+        assert not verify_store(manifest, connect(), progress=NoProgress()).problems
+        sent_before = received()
+        report = _push(folder, connect())
+        sent_bytes = received() - sent_before
+        manifest = load_manifest(connect())
+        assert (manifest.revision, manifest.parent) == (report.revision, before.revision)
+        assert not verify_store(manifest, connect(), progress=NoProgress()).problems
+        manifest_bytes = len(connect().get(MANIFEST_KEY))
+        # A shard that is under way when another cannot be sent is broken off.
+        missing = 0 if puts >= _FILES else min(_FILES, _FILES - puts + 1)
+        missing_bytes = missing * (_FILE_BYTES + _SHARD_HEAD_BYTES)
+        assert sent_bytes < missing_bytes + self.overhead * 2 * manifest_bytes + _TALK_BYTES
+
 
 def _push(folder: Path, store: Store) -> PushReport:
     return push_folder(folder, store, message="", now=_NOW, progress=NoProgress(), sizes=_SIZES)
 
 
-class _Passing:
-    """Does what another store does."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def commit(self, *, message: str, progress: Progress) -> None:
-        self._store.commit(message=message, progress=progress)
-
-    def room_bytes(self) -> int | None:
-        return self._store.room_bytes()
-
-    @property
-    def url(self) -> str:
-        return self._store.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._store.capabilities
-
-    def get(self, key: str) -> bytes:
-        return self._store.get(key)
-
-    def get_range(self, key: str, *, offset: int, size_bytes: int) -> bytes:
-        return self._store.get_range(key, offset=offset, size_bytes=size_bytes)
-
-    def put(self, key: str, body: Body) -> None:
-        self._store.put(key, body)
-
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        return self._store.list(prefix)
-
-    def find(self, key: str) -> int | None:
-        return self._store.find(key)
-
-    def delete(self, key: str) -> None:
-        self._store.delete(key)
-
-    def stage(self, key: str, body: Body) -> None:
-        stage(self._store, key, body)
-
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
-        swap(self._store, key, body, expected=expected)
-
-
-class _Before(_Passing):
+class _Before(Wrapper):
     """Something happens in the instant before the manifest is replaced."""
 
     def __init__(self, store: Store, happens: Callable[[], object]) -> None:
         super().__init__(store)
         self._happens = happens
 
-    def swap(self, key: str, body: bytes, *, expected: bytes | None) -> None:
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
         self._happens()
-        super().swap(key, body, expected=expected)
+        super().publish(swap, message=message, progress=progress)
+
+
+class _Cut(Wrapper):
+    """A store to which the connection is gone after so many objects were put.
+
+    Args:
+        store: The store.
+        puts: So many.
+    """
+
+    def __init__(self, store: Store, puts: int) -> None:
+        super().__init__(store)
+        self._left = threading.Semaphore(puts)
+
+    def put(self, key: str, body: Body) -> None:
+        self._pass()
+        super().put(key, body)
+
+    def publish(self, swap: Swap | None = None, *, message: str, progress: Progress) -> None:
+        self._pass()
+        super().publish(swap, message=message, progress=progress)
+
+    def _pass(self) -> None:
+        if not self._left.acquire(blocking=False):
+            raise StoreError("The connection is gone.", remedy="Connect.")

