@@ -87,6 +87,25 @@ def test_globs_choose(store: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["a.csv"]
 
 
+def test_a_glob_that_stops_at_folders_is_refused_with_one_that_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data" / "photos" / "cats").mkdir(parents=True)
+    (tmp_path / "data" / "photos" / "cats" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "data" / "hollow" / "in").mkdir(parents=True)
+    store = tmp_path / "photos"
+    sojourn.push(tmp_path / "data", store)
+    assert _pull(store, tmp_path / "out", "--include", "photos/*") == 2
+    assert "'photos/*' names folders, and none of the files in them. Write 'photos/*/' to" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+    assert _pull(store, tmp_path / "out", "--include", "photos/*/", "-q") == 0
+    assert (tmp_path / "out" / "photos" / "cats" / "1.jpg").exists()
+    assert _pull(store, tmp_path / "out", "--include", "hollow/*", "-q") == 0
+    assert (tmp_path / "out" / "hollow" / "in").is_dir()
+
+
 def test_files_of_the_readers_own_are_told_of_and_left(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,13 +17,13 @@ from sojourn.dataset.choosing import choose_changes, count_others
 from sojourn.dataset.digests import Digester
 from sojourn.dataset.foreign_frames import frames_of
 from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
-from sojourn.dataset.globs import select
+from sojourn.dataset.globs import matches, select
 from sojourn.dataset.known_files import KnownFiles, wait_until_settled
 from sojourn.dataset.links import led_to
 from sojourn.dataset.localdisk import check_space, local_disk
 from sojourn.dataset.names import check_names
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
-from sojourn.dataset.source import file_digest
+from sojourn.dataset.source import file_digest, folders_above
 from sojourn.dataset.staging import staging_folder
 from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
@@ -169,6 +169,8 @@ def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ..
     paths = [member.path for member in manifest.members]
     links = {m.path: m.target for m in manifest.members if m.target is not None}
     wanted = set(select(paths, include))
+    for glob in include:
+        _check_takes_files(manifest, glob)
     wanted |= led_to(wanted, links, paths)
     for path in tuple(wanted):
         above = path.rpartition("/")[0]
@@ -176,6 +178,19 @@ def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ..
             wanted.add(above)
             above = above.rpartition("/")[0]
     return tuple(member for member in manifest.members if member.path in wanted)
+
+
+def _check_takes_files(manifest: Manifest, glob: str) -> None:
+    """Check that a glob does not stop at folders, of whose files none would be taken."""
+    named = {member.path for member in manifest.members if matches(member.path, glob)}
+    if any(member.path in named for member in manifest.members if member.kind != "folder"):
+        return
+    for member in manifest.files:
+        if not named.isdisjoint(folders_above(member.path)):
+            raise UsageError(
+                f"{glob!r} names folders, and none of the files in them.",
+                remedy=f"Write {glob + '/'!r} to take all that is in them.",
+            )
 
 
 def _prepare(folder: Path, changes: Changes) -> None:
