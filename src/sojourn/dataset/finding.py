@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from sojourn.dataset.foreign_listing import find_foreign
 from sojourn.dataset.manifest import MANIFEST_KEY
 from sojourn.dataset.repository import find_manifest, load_manifest
 from sojourn.dataset.source import StoreSource
-from sojourn.errors import StoreError, UsageError
+from sojourn.errors import ObjectNotFoundError, StoreError, UsageError
 from sojourn.stores.url import find_local_path, open_object, open_store
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Manifest
     from sojourn.dataset.source import Source
     from sojourn.stores.base import Store
+
+# Folders above an address in which a data set is looked for; each is a request.
+_MOST_STEPS_UP = 3
 
 
 def find_dataset(address: str | Path, *, revision: str | None = None) -> Dataset:
@@ -37,6 +42,7 @@ def find_dataset(address: str | Path, *, revision: str | None = None) -> Dataset
     """
     found = _of_object(address) if is_local_file(address) else _of_place(address, revision)
     if found is None:
+        _check_not_inside(address)
         load_manifest(open_store(address))  # says that there is none
         raise AssertionError("what has a manifest was found before")
     if isinstance(found.manifest, ForeignManifest):
@@ -51,6 +57,37 @@ def _of_place(address: str | Path, revision: str | None) -> Dataset | None:
         return Dataset(manifest, store)
     foreign = find_foreign(store) if store.capabilities.can_list else None
     return _of_object(address) if foreign is None else Dataset(foreign, store)
+
+
+def _check_not_inside(address: str | Path) -> None:
+    """Check that an address, at which there is nothing, does not lead into a data set.
+
+    Raises:
+        ObjectNotFoundError: it does.
+    """
+    place, inside = os.fspath(address).rstrip("/"), ""
+    for _ in range(_MOST_STEPS_UP):
+        place, slash, name = place.rpartition("/")
+        if not slash or place.endswith("/") or not place:
+            return
+        inside = f"{name}/{inside}".rstrip("/")
+        store = _find_pushed(place)
+        if store is not None:
+            glob = shlex.quote(inside)
+            raise ObjectNotFoundError(
+                f"There is no data set in {os.fspath(address)}, but in {store.url}.",
+                remedy=f"What is in it is named after it: `sojourn ls {store.url} {glob}`, "
+                f"`sojourn pull {store.url} --include {glob}`.",
+            )
+
+
+def _find_pushed(address: str) -> Store | None:
+    """Return the store at an address if a data set was pushed there and can be seen."""
+    try:
+        store = open_store(address)
+        return None if store.find(MANIFEST_KEY) is None else store
+    except StoreError:
+        return None  # whoever looks for a hint is told of what they asked for
 
 
 def _pushed(store: Store, revision: str | None) -> Manifest | None:
