@@ -112,10 +112,14 @@ def test_files_of_the_readers_own_are_told_of_and_left(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     assert _pull(store, tmp_path / "out") == 0
-    assert "1 file that the data set does not hold was left alone." in capsys.readouterr().out
-    (tmp_path / "out" / "mine too").write_text("mine")
+    assert "1 file that the data set does not hold was left alone: mine." in capsys.readouterr().out
+    for number in range(6):
+        (tmp_path / "out" / f"in\n{number}").write_text("mine")
     assert _pull(store, tmp_path / "out") == 0
-    assert "2 files that the data set does not hold were left alone." in capsys.readouterr().out
+    assert (
+        r"7 files that the data set does not hold were left alone: in\n0, in\n1, in\n2, in\n3, "
+        r"in\n4 and 2 more." in capsys.readouterr().out
+    )
     assert (tmp_path / "out" / "mine").exists()
 
 

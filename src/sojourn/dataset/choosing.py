@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Member
 
 _HASHERS = 4
+_OTHERS_NAMED = 5
 _PERMISSIONS = 0o777
 
 
@@ -106,13 +107,33 @@ def _is_foreign(
     return known.find_digest(path, status) is None
 
 
-def count_others(folder: Path, members: tuple[Member, ...]) -> int:
-    """Return how many files and links a folder holds that the set does not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """Files and links in a folder that the set does not hold.
+
+    Attributes:
+        count: How many.
+        first: The first few, by name.
+    """
+
+    count: int
+    first: tuple[str, ...]
+
+
+def find_others(folder: Path, members: tuple[Member, ...]) -> Others:
+    """Return what files and links a folder holds that the set does not.
 
     What cannot be listed is not counted: this is told, and nothing depends on it.
     """
     paths = {member.path for member in members}
-    return sum(1 for path in _files_below(folder) if path not in paths)
+    count = 0
+    first: list[str] = []
+    for path in _files_below(folder):
+        if path not in paths:
+            count += 1
+            if len(first) < _OTHERS_NAMED or path < first[-1]:
+                first = sorted([*first, path])[:_OTHERS_NAMED]
+    return Others(count=count, first=tuple(first))
 
 
 def _files_below(folder: Path) -> Iterator[str]:

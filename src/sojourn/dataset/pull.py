@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from sojourn.dataset.choosing import choose_changes, count_others
+from sojourn.dataset.choosing import choose_changes, find_others
 from sojourn.dataset.digests import Digester
 from sojourn.dataset.foreign_frames import frames_of
 from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
@@ -61,6 +61,7 @@ class PullReport:
         fetched_bytes: Bytes that were fetched for them, compressed.
         other_files: Files in the folder that the set does not hold; they were left alone.
         overwritten: Files that were there with other contents than a pull had given them.
+        first_others: The first few, by name, of the files that the set does not hold.
     """
 
     url: str
@@ -72,6 +73,7 @@ class PullReport:
     fetched_bytes: int
     other_files: int
     overwritten: tuple[str, ...] = ()
+    first_others: tuple[str, ...] = ()
 
 
 def pull_manifest(
@@ -105,7 +107,7 @@ def pull_manifest(
     changes = choose_changes(folder, members, known)
     if changes.overwritten and not overwrite:
         raise _would_overwrite(folder, store, [member.path for member in changes.overwritten])
-    other_files = count_others(folder, manifest.members)
+    others = find_others(folder, manifest.members)
     needed_bytes = sum(member.size_bytes for member in changes.fetch)
     check_space(folder, needed_bytes=needed_bytes, files=len(changes.fetch))
     with local_disk(f"write to {folder}"):
@@ -134,7 +136,8 @@ def pull_manifest(
         raw_bytes=sum(member.size_bytes for member in files),
         files_fetched=len(changes.fetch),
         fetched_bytes=fetching.fetched_bytes,
-        other_files=other_files,
+        other_files=others.count,
+        first_others=others.first,
         overwritten=tuple(member.path for member in changes.overwritten),
     )
 

@@ -102,16 +102,21 @@ def pull_text(report: PullReport) -> RenderableType:
         )
     ]
     if report.overwritten:
-        names = ", ".join(map(shown_name, report.overwritten[:_MOST_NAMED]))
-        more = len(report.overwritten) - _MOST_NAMED
-        rest = f" and {more} more" if more > 0 else ""
-        what = f"Overwritten, as they were not what a pull had put there: {names}{rest}."
-        lines.append(Text(what))
+        names = _names(report.overwritten, len(report.overwritten))
+        lines.append(Text(f"Overwritten, as they were not what a pull had put there: {names}."))
     if report.other_files:
         were = "was" if report.other_files == 1 else "were"
         others = f"{_files(report.other_files)} that the data set does not hold"
-        lines.append(Text(f"{others} {were} left alone."))
+        names = _names(report.first_others, report.other_files)
+        lines.append(Text(f"{others} {were} left alone: {names}."))
     return Group(*lines)
+
+
+def _names(names: Sequence[str], count: int) -> str:
+    """Return the first of so many names, and how many more there are."""
+    shown = names[:_MOST_NAMED]
+    more = count - len(shown)
+    return ", ".join(map(shown_name, shown)) + (f" and {more} more" if more > 0 else "")
 
 
 def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> dict[str, Any]:
