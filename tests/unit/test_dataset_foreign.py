@@ -293,13 +293,14 @@ def test_an_address_that_leads_into_a_data_set_is_told_the_names_in_it(
 ) -> None:
     store = tmp_path / "store"
     sojourn.push(folder / "set", store)
-    for inside in ("train", "train/", "train/TRAIN A.csv"):
-        with pytest.raises(ObjectNotFoundError, match=f"no data set in .*, but in {store}") as told:
+    for inside in ("train", "train/", "train/TRAIN_A.csv"):
+        with pytest.raises(ObjectNotFoundError, match=f"is a part of the one in {store}") as told:
             sojourn.open(f"{store}/{inside}")
         quoted = shlex.quote(inside.rstrip("/"))
         assert f"`sojourn ls {store} {quoted}`" in told.value.remedy
-    with pytest.raises(ObjectNotFoundError, match=r"holds no sojourn\.json"):
-        sojourn.open(tmp_path / "nothing")
+    for nothing in (tmp_path / "nothing", store / "nothing"):
+        with pytest.raises(ObjectNotFoundError, match=r"holds no sojourn\.json"):
+            sojourn.open(nothing)
 
 
 def test_an_executable_stays_one_and_nothing_else_of_the_mode(tmp_path: Path) -> None:

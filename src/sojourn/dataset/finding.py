@@ -14,7 +14,7 @@ from sojourn.dataset.foreign_listing import find_foreign
 from sojourn.dataset.manifest import MANIFEST_KEY
 from sojourn.dataset.repository import find_manifest, load_manifest
 from sojourn.dataset.source import StoreSource
-from sojourn.errors import ObjectNotFoundError, StoreError, UsageError
+from sojourn.errors import ObjectNotFoundError, SojournError, StoreError, UsageError
 from sojourn.stores.url import find_local_path, open_object, open_store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.source import Source
     from sojourn.stores.base import Store
 
-# Folders above an address in which a data set is looked for; each is a request.
+# Folders above an address in which a data set is looked for; each is a manifest to fetch.
 _MOST_STEPS_UP = 3
 
 
@@ -60,10 +60,10 @@ def _of_place(address: str | Path, revision: str | None) -> Dataset | None:
 
 
 def _check_not_inside(address: str | Path) -> None:
-    """Check that an address, at which there is nothing, does not lead into a data set.
+    """Check that an address, at which there is no store, is not that of a file or folder in one.
 
     Raises:
-        ObjectNotFoundError: it does.
+        ObjectNotFoundError: it is.
     """
     place, inside = os.fspath(address).rstrip("/"), ""
     for _ in range(_MOST_STEPS_UP):
@@ -71,23 +71,22 @@ def _check_not_inside(address: str | Path) -> None:
         if not slash or place.endswith("/") or not place:
             return
         inside = f"{name}/{inside}".rstrip("/")
-        store = _find_pushed(place)
-        if store is not None:
+        if _is_pushed(place, inside):
             glob = shlex.quote(inside)
             raise ObjectNotFoundError(
-                f"There is no data set in {os.fspath(address)}, but in {store.url}.",
-                remedy=f"What is in it is named after it: `sojourn ls {store.url} {glob}`, "
-                f"`sojourn pull {store.url} --include {glob}`.",
+                f"There is no data set in {address}: it is a part of the one in {place}.",
+                remedy=f"Name the part after the store: `sojourn ls {place} {glob}`, "
+                f"`sojourn pull {place} --include {glob}`.",
             )
 
 
-def _find_pushed(address: str) -> Store | None:
-    """Return the store at an address if a data set was pushed there and can be seen."""
+def _is_pushed(address: str, path: str) -> bool:
+    """Tell whether a data set was pushed to an address and has a member of that path."""
     try:
-        store = open_store(address)
-        return None if store.find(MANIFEST_KEY) is None else store
-    except StoreError:
-        return None  # whoever looks for a hint is told of what they asked for
+        manifest = find_manifest(open_store(address))
+    except SojournError:
+        return False  # only a hint was looked for: the address that was asked for is told of
+    return manifest is not None and any(member.path == path for member in manifest.members)
 
 
 def _pushed(store: Store, revision: str | None) -> Manifest | None:
