@@ -106,6 +106,21 @@ def test_a_glob_that_stops_at_folders_is_refused_with_one_that_does_not(
     assert (tmp_path / "out" / "hollow" / "in").is_dir()
 
 
+def test_nothing_is_pulled_in_among_the_objects_of_another_store(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sojourn.push(tmp_path / "data", tmp_path / "leaks")
+    before = sorted((tmp_path / "leaks").rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    for folder in ([], ["leaks"]):
+        assert _pull(store, *folder) == 2
+        assert "leaks is a store: it holds a data set that was pushed" in capsys.readouterr().err
+    assert sorted((tmp_path / "leaks").rglob("*")) == before
+
+
 def test_files_of_the_readers_own_are_told_of_and_left(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ from sojourn.dataset.globs import matches, select
 from sojourn.dataset.known_files import KnownFiles, wait_until_settled
 from sojourn.dataset.links import led_to
 from sojourn.dataset.localdisk import check_space, local_disk
+from sojourn.dataset.manifest import MANIFEST_KEY, SHARDS_PREFIX
 from sojourn.dataset.names import check_names
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 from sojourn.dataset.source import file_digest, folders_above
@@ -102,6 +103,7 @@ def pull_manifest(
         IntegrityError: what the store holds is not what the manifest says.
     """
     _check_apart(folder, store)
+    _check_no_store(folder, manifest)
     members = _selection(manifest, include)
     known = KnownFiles.of(folder)
     changes = choose_changes(folder, members, known)
@@ -164,6 +166,16 @@ def _check_apart(folder: Path, store: Store) -> None:
         raise UsageError(
             f"{folder} is where the store {store.url} keeps its objects.",
             remedy=f"Name another folder: `sojourn pull {store.url} DIR`.",
+        )
+
+
+def _check_no_store(folder: Path, manifest: Manifest) -> None:
+    """Check that a folder is not where another data set is kept, among whose objects files come."""
+    holds_data_set = (folder / MANIFEST_KEY).is_file() and (folder / SHARDS_PREFIX).is_dir()
+    if holds_data_set and all(member.path != MANIFEST_KEY for member in manifest.members):
+        raise UsageError(
+            f"{folder} is a store: it holds a data set that was pushed there.",
+            remedy="Name another folder.",
         )
 
 
