@@ -62,7 +62,7 @@ class PushReport:
         shards_sent: Shards that were sent.
         shards_reused: Shards that the store held.
         sent_bytes: Bytes sent, manifests included.
-        tables: CSV and TSV files among the files.
+        tables: CSV, TSV and JSON lines files among the files.
         tables_as_columns: Those of them that are kept as columns.
     """
 
