@@ -141,6 +141,7 @@ def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> d
                 "target": member.target,
                 "rows": member.rows,
                 "columns": member.columns,
+                "as_columns": member.table is not None if member.kind == "file" else None,
             }
             for member in members
         ],
