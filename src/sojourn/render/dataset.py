@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.dataset.pull import PullReport
     from sojourn.dataset.push import PushReport
-    from sojourn.dataset.verifying import VerifyReport
+    from sojourn.dataset.verifying import Problem, VerifyReport
 
 _MOST_PROBLEMS_SHOWN = 50
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -191,10 +191,16 @@ def verify_text(report: VerifyReport) -> RenderableType:
             f"({format_bytes(report.checked_bytes)} read)."
         )
     shown = report.problems[:_MOST_PROBLEMS_SHOWN]
-    lines = [Text(f"{shown_name(p.name)}: {shown_name(p.problem)}") for p in shown]
+    lines = [Text(shown_name(_told(p))) for p in shown]
     if len(report.problems) > len(shown):
         lines.append(Text(f"… and {len(report.problems) - len(shown)} more; --json lists all."))
     return Group(*lines)
+
+
+def _told(problem: Problem) -> str:
+    # What was said of a damaged object names it already.
+    names_it = problem.problem.startswith(f"The object {problem.name} ")
+    return problem.problem if names_it else f"{problem.name}: {problem.problem}"
 
 
 def shown_name(name: str) -> str:
