@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def test_the_folder_is_named_after_the_store_if_none_is_given(
     monkeypatch.chdir(tmp_path / "here")
     assert _pull(store, "-q") == 0
     assert (tmp_path / "here" / "leaks" / "a.csv").exists()
+
+
+def test_what_is_read_to_compare_it_is_shown_and_a_pull_of_nothing_is_not(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _pull(store, tmp_path / "out") == 0
+    assert capsys.readouterr().err.startswith("pull: 2 files, 13 B in")
+    assert _pull(store, tmp_path / "out") == 0
+    assert capsys.readouterr().err == ""
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert _pull(store, tmp_path / "copy") == 0
+    told = capsys.readouterr().err
+    assert told.startswith("compare: 2 files, 13 B in")
+    assert told.count("\n") == 1
 
 
 def test_what_somebody_changed_is_named_when_it_is_overwritten(

@@ -28,6 +28,7 @@ from sojourn.dataset.source import file_digest, folders_above
 from sojourn.dataset.staging import staging_folder
 from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
+from sojourn.progress import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +107,7 @@ def pull_manifest(
     _check_no_store(folder, manifest)
     members = _selection(manifest, include)
     known = KnownFiles.of(folder)
-    changes = choose_changes(folder, members, known)
+    changes = choose_changes(folder, members, known, progress=progress)
     if changes.overwritten and not overwrite:
         raise _would_overwrite(folder, store, [member.path for member in changes.overwritten])
     others = find_others(folder, manifest.members)
@@ -115,7 +116,8 @@ def pull_manifest(
     with local_disk(f"write to {folder}"):
         check_names((member.path for member in members), folder)
         _prepare(folder, changes)
-        with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
+        shown: Progress = progress if changes.fetch else NoProgress()
+        with staging_folder(folder) as staging, shown.task("pull", total=needed_bytes) as task:
             fetching = _Fetching(manifest, store, folder, staging, task)
             try:
                 fetching.run(changes.fetch)
