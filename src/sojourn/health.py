@@ -311,9 +311,13 @@ def examine_store(store_url: str, *, progress: Progress | None = None) -> Check:
             holds_any = next(iter(store.list()), None) is not None
         else:
             holds_any = store.find(MANIFEST_KEY) is not None
+            if holds_any:
+                # A server that answers this, but gives whole files only, would fail a pull.
+                store.get_range(MANIFEST_KEY, offset=0, size_bytes=1)
     except SojournError as error:
         return _failed("store", error)
-    detail = f"{store.url} answers" + ("" if holds_any else "; it holds nothing yet")
+    nothing = "no data set is there" if store.capabilities.read_only else "it holds nothing yet"
+    detail = f"{store.url} answers" + ("" if holds_any else f"; {nothing}")
     return Check(name="store", ok=True, detail=detail, exit_code=StoreError.exit_code)
 
 

@@ -167,6 +167,28 @@ def test_interrupt_has_status_130_and_no_traceback(capsys: pytest.CaptureFixture
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("push", " Run it again: it goes on from there."),
+        ("pull", " Run it again: it goes on from there."),
+        ("run", ""),
+    ],
+)
+def test_an_interrupt_tells_where_the_verb_would_go_on(
+    verb: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_guarded(failing(KeyboardInterrupt()), [verb, "data"]) == 130
+
+    assert capsys.readouterr().err == f"Interrupted.{told}\n"
+
+
+def test_the_arguments_of_a_target_are_called_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("plan", "probe", "run"):
+        run_guarded(root, [verb, "--help"])
+        assert f"{verb} [OPTIONS] TARGET [-- ARGS...]" in capsys.readouterr().out
+
+
 def test_an_interrupt_with_json_is_also_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_guarded(failing(KeyboardInterrupt()), ["--json"]) == 130
 

@@ -60,9 +60,17 @@ def test_what_is_no_token_is_bad_usage(environment: dict[str, str], text: str) -
 
 
 def test_a_token_is_no_argument(environment: dict[str, str], tmp_path: Path) -> None:
-    done = _run("kaggle", TOKEN, text="", environment=environment)
-    assert done.returncode == 2
+    for arguments in (["kaggle", TOKEN], ["hf", "mine", TOKEN], [TOKEN]):
+        done = _run(*arguments, "--json", text="", environment=environment)
+        assert done.returncode == 2
+        assert TOKEN not in done.stderr + done.stdout
+        assert "argument" in done.stderr
     assert not (tmp_path / ".kaggle").exists()
+
+
+def test_a_service_by_another_name_is_told_its_own(environment: dict[str, str]) -> None:
+    done = _run("huggingface", text="", environment=environment)
+    assert "no login for 'huggingface'. Known are kaggle, and hf for Hugging Face." in done.stderr
 
 
 def _at_terminal(

@@ -48,6 +48,25 @@ def test_members_are_listed_from_the_manifest_alone(
     assert lines[5].endswith(": a message")
 
 
+def test_the_document_says_what_is_kept_as_columns(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{row},{row / 7:.3f}\n" for row in range(5_000))
+    (folder / "even.csv").write_text("x,y\n" + rows)
+    (folder / "odd.csv").write_text("x,y\n" + rows + '"1","2"\n')
+    sojourn.push(folder, str(tmp_path / "store"))
+    assert _ls(tmp_path / "store", "--json") == 0
+    members = json.loads(capsys.readouterr().out)["members"]
+    assert {m["path"]: m["as_columns"] for m in members} == {
+        "a.csv": False,
+        "even.csv": True,
+        "odd.csv": False,
+        "in": None,
+        "in/two\nlines.txt": False,
+        "link": None,
+    }
+
+
 def test_the_document_holds_every_member(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _ls(store, "--json") == 0
     document = json.loads(capsys.readouterr().out)

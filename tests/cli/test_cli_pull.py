@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def test_the_folder_is_named_after_the_store_if_none_is_given(
     monkeypatch.chdir(tmp_path / "here")
     assert _pull(store, "-q") == 0
     assert (tmp_path / "here" / "leaks" / "a.csv").exists()
+
+
+def test_what_is_read_to_compare_it_is_shown_and_a_pull_of_nothing_is_not(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _pull(store, tmp_path / "out") == 0
+    assert capsys.readouterr().err.startswith("pull: 2 files, 13 B in")
+    assert _pull(store, tmp_path / "out") == 0
+    assert capsys.readouterr().err == ""
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert _pull(store, tmp_path / "copy") == 0
+    told = capsys.readouterr().err
+    assert told.startswith("compare: 2 files, 13 B in")
+    assert told.count("\n") == 1
 
 
 def test_what_somebody_changed_is_named_when_it_is_overwritten(
@@ -87,16 +102,54 @@ def test_globs_choose(store: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["a.csv"]
 
 
+def test_a_glob_that_stops_at_folders_is_refused_with_one_that_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data" / "photos" / "cats").mkdir(parents=True)
+    (tmp_path / "data" / "photos" / "cats" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "data" / "hollow" / "in").mkdir(parents=True)
+    store = tmp_path / "photos"
+    sojourn.push(tmp_path / "data", store)
+    assert _pull(store, tmp_path / "out", "--include", "photos/*") == 2
+    assert "'photos/*' names folders, and none of the files in them. Write 'photos/*/' to" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+    assert _pull(store, tmp_path / "out", "--include", "photos/*/", "-q") == 0
+    assert (tmp_path / "out" / "photos" / "cats" / "1.jpg").exists()
+    assert _pull(store, tmp_path / "out", "--include", "hollow/*", "-q") == 0
+    assert (tmp_path / "out" / "hollow" / "in").is_dir()
+
+
+def test_nothing_is_pulled_in_among_the_objects_of_another_store(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sojourn.push(tmp_path / "data", tmp_path / "leaks")
+    before = sorted((tmp_path / "leaks").rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    for folder in ([], ["leaks"]):
+        assert _pull(store, *folder) == 2
+        assert "leaks is a store: it holds a data set that was pushed" in capsys.readouterr().err
+    assert sorted((tmp_path / "leaks").rglob("*")) == before
+
+
 def test_files_of_the_readers_own_are_told_of_and_left(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     assert _pull(store, tmp_path / "out") == 0
-    assert "1 file that the data set does not hold was left alone." in capsys.readouterr().out
-    (tmp_path / "out" / "mine too").write_text("mine")
+    assert "1 file that the data set does not hold was left alone: mine." in capsys.readouterr().out
+    for number in range(6):
+        (tmp_path / "out" / f"in\n{number}").write_text("mine")
     assert _pull(store, tmp_path / "out") == 0
-    assert "2 files that the data set does not hold were left alone." in capsys.readouterr().out
+    assert (
+        r"7 files that the data set does not hold were left alone: in\n0, in\n1, in\n2, in\n3, "
+        r"in\n4 and 2 more." in capsys.readouterr().out
+    )
     assert (tmp_path / "out" / "mine").exists()
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,28 @@ def test_a_dry_run_makes_nothing(
     assert _push(folder, tmp_path / "store", "--dry-run") == 0
     assert capsys.readouterr().out.startswith("Would send ")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_cannot_be_made_is_refused_before_anything_is_packed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert _push(folder, tmp_path / "file" / "store", "--dry-run") == 5
+    told = capsys.readouterr().err
+    assert told.startswith(f"sojourn: {tmp_path / 'file'} is a file, so there can be no store")
+    assert _push(folder, tmp_path / "file" / "store") == 5
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_where_this_user_may_not_write_nothing_is_packed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert _push(folder, tmp_path / "locked" / "store") == 5
+    told = capsys.readouterr().err
+    assert f"this user may not write to {tmp_path / 'locked'}." in told
+    assert "push: stopped" not in told
 
 
 def test_an_empty_folder_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,12 +47,15 @@ def test_a_damaged_store_ends_with_6_and_names_the_object(
     assert "push the folder again" in captured.err
 
 
-def test_what_verify_says_to_do_puts_it_right(folder: Path, store: Path) -> None:
+def test_what_verify_says_to_do_puts_it_right(
+    folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shard = next((store / "shards").iterdir())
     data = bytearray(shard.read_bytes())
     data[40] ^= 1
     shard.write_bytes(data)
-    assert _verify(store, "-q") == 6
+    assert _verify(store) == 6
+    assert capsys.readouterr().out.count(shard.name) == 1
     # Its size is right, so another push alone changes nothing.
     assert sojourn.push(folder, str(store)).shards_sent == 0
     assert _verify(store, "-q") == 6

@@ -326,7 +326,7 @@ def test_when_earlier_versions_were_deleted_verify_says_so_and_a_push_mends_it(
     dataset.versions[0].deleted = True
     assert _sojourn("verify", _URL) == 6
     assert "missing" in capsys.readouterr().out
-    assert _sojourn("pull", _URL, tmp_path / "out") == 5
+    assert _sojourn("pull", _URL, tmp_path / "out") == 6
     assert _push(forty).shards_sent == 39
     assert _sojourn("verify", _URL, "-q") == 0
     assert _sojourn("pull", _URL, tmp_path / "out", "-q") == 0

@@ -1,6 +1,10 @@
 import random
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -106,7 +110,7 @@ def test_earlier_revisions_are_found_by_following_the_newest_back(
 
 
 def test_where_there_is_no_data_set_that_is_said(server: WebServer) -> None:
-    with pytest.raises(ObjectNotFoundError, match="There is no data set"):
+    with pytest.raises(ObjectNotFoundError, match=r"no data set in .* name a file or a zip"):
         sojourn.open(f"{server.url}/elsewhere")
     server.troubles = [Trouble(status=403)]
     with pytest.raises(AccessDeniedError):
@@ -115,7 +119,33 @@ def test_where_there_is_no_data_set_that_is_said(server: WebServer) -> None:
 
 def test_the_doctor_asks_for_the_manifest_where_nothing_can_be_listed(server: WebServer) -> None:
     assert examine_store(server.url).ok
-    assert "holds nothing" not in examine_store(server.url).detail
-    assert "holds nothing" in examine_store(f"{server.url}/elsewhere").detail
+    assert "no data set" not in examine_store(server.url).detail
+    assert "no data set is there" in examine_store(f"{server.url}/elsewhere").detail
     server.troubles = [Trouble(status=403)]
     assert not examine_store(server.url).ok
+
+
+@contextmanager
+def _whole_files_only(folder: Path) -> Iterator[str]:
+    """Python's own server, which knows no ranges; it writes what it is asked to stderr."""
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_doctor_tells_of_a_server_that_gives_whole_files_only(
+    server: WebServer, served: Path
+) -> None:
+    assert examine_store(server.url).detail == f"{server.url} answers"
+    with _whole_files_only(served) as url:
+        check = examine_store(url)
+    assert not check.ok
+    assert "whole files only" in check.detail
+    assert "nginx" in check.remedy

@@ -1,5 +1,6 @@
 import io
 import tomllib
+import unicodedata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,26 @@ def test_the_entry_point_names_the_file_system() -> None:
     (name, value), *more = entry_points.items()
     assert (name, more) == ("sojourn", [])
     assert EntryPoint(name, value, "fsspec.specs").load() is SojournFileSystem
+
+
+def test_names_are_found_however_their_letters_are_composed(tmp_path: Path) -> None:
+    pushed = unicodedata.normalize("NFD", "자료")
+    (tmp_path / "data" / pushed).mkdir(parents=True)
+    (tmp_path / "data" / pushed / unicodedata.normalize("NFD", "가.csv")).write_bytes(CSV)
+    sojourn.push(tmp_path / "data", tmp_path / "store")
+    fs = fsspec.filesystem("sojourn", address=str(tmp_path / "store"))
+    assert fs.ls("자료", detail=False) == fs.ls(pushed, detail=False)
+    assert fs.ls("자료/가.csv", detail=False) == fs.ls(pushed, detail=False)
+    assert fs.isdir("자료")
+    assert fs.cat_file("자료/가.csv") == fs.cat_file("자료/가.csv", start=0) == CSV
+    assert fs.open("자료/가.csv").read() == CSV
+
+
+def test_a_name_that_is_not_there_tells_near_ones(fs: Any) -> None:
+    with pytest.raises(NoSuchFileError, match=r"Near names: .*train/A\.csv"):
+        fs.info("train/AA.csv")
+    with pytest.raises(NoSuchFileError, match="See the names with `ls`"):
+        fs.info("zzzzzzzz")
 
 
 def test_pandas_reads_an_address(address: str) -> None:

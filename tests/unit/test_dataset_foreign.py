@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import random
+import shlex
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -269,6 +270,37 @@ def test_an_empty_store_or_an_interrupted_push_holds_no_data_set(
         sojourn.open(tmp_path)
     with pytest.raises(ObjectNotFoundError, match="There is no data set in"):
         sojourn.open(f"file://{tmp_path}")
+
+
+def test_places_that_were_pushed_to_are_named_instead_of_listing_their_shards(
+    folder: Path, tmp_path: Path
+) -> None:
+    above = tmp_path / "bucket"
+    for name in ("one", "in/two"):
+        sojourn.push(folder / "set", above / name)
+    for address in (above, f"file://{above}"):
+        with pytest.raises(ObjectNotFoundError, match=r"places below it: in/two, one\.") as refused:
+            sojourn.open(address)
+        assert refused.value.remedy == f"Name one of them: {above}/in/two"
+    with pytest.raises(ObjectNotFoundError, match="places below it"):
+        sojourn.push(f"file://{above}", tmp_path / "again")
+    (above / "loose.csv").write_text("x")
+    assert "loose.csv" in sojourn.open(above).files()
+
+
+def test_an_address_that_leads_into_a_data_set_is_told_the_names_in_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    sojourn.push(folder / "set", store)
+    for inside in ("train", "train/", "train/TRAIN_A.csv"):
+        with pytest.raises(ObjectNotFoundError, match=f"is a part of the one in {store}") as told:
+            sojourn.open(f"{store}/{inside}")
+        quoted = shlex.quote(inside.rstrip("/"))
+        assert f"`sojourn ls {store} {quoted}`" in told.value.remedy
+    for nothing in (tmp_path / "nothing", store / "nothing"):
+        with pytest.raises(ObjectNotFoundError, match=r"holds no sojourn\.json"):
+            sojourn.open(nothing)
 
 
 def test_an_executable_stays_one_and_nothing_else_of_the_mode(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from sojourn.dataset.globs import matches, near, select
@@ -34,6 +36,7 @@ PATHS = [
         ("tést/[[]1].csv", ["tést/[1].csv"]),
         ("test[!x]C", []),
         ("TEST/x.csv", []),
+        (unicodedata.normalize("NFD", "tést/*"), ["tést/[1].csv"]),
     ],
 )
 def test_what_a_glob_names(glob: str, expected: list[str]) -> None:
@@ -53,6 +56,18 @@ def test_a_glob_that_names_nothing_tells_near_names() -> None:
 def test_a_set_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="no glob"):
         matches("x", "[z-a]")
+
+
+def test_names_in_other_case_are_near() -> None:
+    assert near("README.MD", PATHS) == "Near names: readme.md."
+
+
+def test_a_letter_in_two_pieces_is_the_letter() -> None:
+    path = unicodedata.normalize("NFD", "자료/가.csv")
+    assert matches(path, "자료/?.csv")
+    assert matches(path, "자료")
+    assert matches(path, path)
+    assert near("자료/나.csv", [path]) == f"Near names: {path}."
 
 
 def test_where_nothing_is_near_the_list_is_pointed_to() -> None:

@@ -1,5 +1,6 @@
 import io
 import re
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,13 @@ from sojourn.dataset.formats import Library, package
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
-from sojourn.errors import IntegrityError, MissingPackageError, StoreError, UsageError
+from sojourn.errors import (
+    IntegrityError,
+    MissingPackageError,
+    NoSuchFileError,
+    StoreError,
+    UsageError,
+)
 from sojourn.progress import NoProgress
 from sojourn.stores.base import Store
 from sojourn.stores.objects import ObjectStore, open_memory
@@ -217,7 +224,7 @@ def test_arguments_go_to_the_library_that_reads(dataset: Dataset) -> None:
 def test_a_name_that_is_not_there_tells_near_ones(dataset: Dataset) -> None:
     with pytest.raises(UsageError, match=r"test/C/01\.csv"):
         dataset.read("test/C/001.csv")
-    for no_file in ("test", "../table.csv"):
+    for no_file in ("rest", "../table.csv"):
         with pytest.raises(UsageError, match="There is no file"):
             dataset.read_bytes(no_file)
 
@@ -328,6 +335,42 @@ def test_json_lines_that_are_not_utf_8_say_so(folder: Path) -> None:
 def test_arguments_that_do_not_fit_a_file_name_it(dataset: Dataset) -> None:
     with pytest.raises(UsageError, match=r"'test/C/00\.csv' cannot be read: .*nowhere"):
         next(dataset.read_many("test/C/*.csv", usecols=["nowhere"]))
+
+
+def test_an_argument_that_no_reader_takes_is_bad_usage(dataset: Dataset) -> None:
+    with pytest.raises(
+        UsageError, match=r"'table\.csv' cannot be read so: .*'columns'.*`usecols=`"
+    ):
+        dataset.read("table.csv", columns=["t"])
+    with pytest.raises(UsageError, match="the reader that arrow has for tsv"):
+        dataset.read("table.tsv", as_="arrow", sep="\t")
+
+
+def test_a_folder_is_no_file_and_says_how_to_list_it(dataset: Dataset) -> None:
+    for name in ("test", "test/C", "test/"):
+        with pytest.raises(NoSuchFileError, match="is a folder, and no file") as refused:
+            dataset.read(name)
+        assert f"files('{name.rstrip('/')}/**')" in refused.value.remedy
+
+
+def test_what_is_no_table_is_pointed_to_load(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"'notes\.txt' is no table .*`load\(name\)`"):
+        dataset.read("notes.txt")
+
+
+def test_a_name_is_found_however_its_letters_are_composed(folder: Path) -> None:
+    pushed = unicodedata.normalize("NFD", "가나.csv")
+    (folder / pushed).write_bytes(CSV)
+    dataset = _open(_pushed(folder))
+    assert pushed in dataset.files()
+    assert dataset.files("가?.csv") == [pushed]
+    assert dataset.read_bytes("가나.csv") == dataset.read_bytes(pushed) == CSV
+    assert dataset.open("가나.csv").read() == CSV
+    assert dataset.read("가나.csv").shape == (3, 3)
+    (folder / "가나.csv").write_bytes(b"a\n1\n")
+    both = _open(_pushed(folder))
+    assert both.read_bytes("가나.csv") == b"a\n1\n"
+    assert both.read_bytes(pushed) == CSV
 
 
 def test_a_library_that_is_missing_says_how_to_get_it() -> None:

@@ -295,6 +295,9 @@ def test_an_archive_is_looked_into(make: Make, name: str, data: bytes) -> None:
     assert archive.load("c.png").size == (32, 24)
     assert archive.read("in/b.csv")["x"].tolist() == [1]
     assert archive.open("d.txt").read() == b"words"
+    with pytest.raises(NoSuchFileError) as refused:
+        dataset.read_bytes(f"{name}!zzzzzzzz")
+    assert f"`load('{name}').files()`" in refused.value.remedy
     assert dataset.read_bytes(f"{name}!in/b.csv") == INNER["in/b.csv"]
     assert dataset.read(f"{name}!in/b.csv")["x"].tolist() == [1]
     assert dataset.load(f"{name}!c.png").size == (32, 24)

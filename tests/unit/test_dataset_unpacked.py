@@ -12,7 +12,7 @@ from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
 from sojourn.dataset.shards import Sizes
 from sojourn.dataset.verifying import verify_store
-from sojourn.errors import IntegrityError, ObjectNotFoundError
+from sojourn.errors import IntegrityError
 from sojourn.progress import NoProgress
 from sojourn.stores.base import Store
 from sojourn.stores.objects import open_memory
@@ -102,5 +102,5 @@ def test_a_shard_that_is_there_neither_way_is_missing(store: Store, tmp_path: Pa
     manifest = load_manifest(store)
     (large,) = [member for member in manifest.files if member.path == "large.bin"]
     store.delete(manifest.shards[large.shard].key)
-    with pytest.raises(ObjectNotFoundError):
+    with pytest.raises(IntegrityError, match=r"is missing.*Push the folder again.*sojourn verify"):
         pull_manifest(manifest, store, tmp_path / "out", progress=NoProgress())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from itertools import count
 from typing import TYPE_CHECKING
@@ -25,9 +26,9 @@ def piped() -> tuple[ConsoleProgress, io.StringIO]:
     return ConsoleProgress(console, clock=lambda: float(next(ticks))), written
 
 
-def terminal() -> tuple[ConsoleProgress, io.StringIO]:
+def terminal(*, width: int = 100) -> tuple[ConsoleProgress, io.StringIO]:
     written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=100)
+    console = Console(file=written, force_terminal=True, width=width)
     return ConsoleProgress(console), written
 
 
@@ -117,6 +118,17 @@ def test_terminal_shows_a_bar_while_under_way_and_the_line_afterwards() -> None:
     shown = written.getvalue()
     assert "3 files, 4.0 MiB of 4.0 MiB" in shown
     assert "send: 3 files, 4.0 MiB in" in shown.splitlines()[-1]
+
+
+def test_in_a_narrow_terminal_a_bar_stays_on_one_line() -> None:
+    progress, written = terminal(width=60)
+
+    with progress.task("pull", total=292 * MIB) as task:
+        task.advance(292 * MIB, files=12_345)
+
+    bar = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+    assert "12345 files, 292.0 MiB of 292.0 MiB" in bar
+    assert all(" of 292.0 MiB" in line for line in re.split("[\r\n]+", bar) if "━" in line)
 
 
 def test_terminal_takes_tasks_from_several_threads_at_once() -> None:

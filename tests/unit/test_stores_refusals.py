@@ -63,6 +63,20 @@ def test_what_the_disk_refuses_has_nothing_to_do_with_the_network(number: int, f
     assert "network" not in refusal(form.format(number), doing="write /mnt/x/k").remedy
 
 
+def test_a_name_that_cannot_be_listed_has_nothing_to_do_with_the_network() -> None:
+    answer = (
+        'Encountered object with invalid path: Error parsing Path "/a\tb": Encountered illegal '
+    )
+    error = refusal(f'{answer}character sequence "\t"', doing="list /mnt/x/")
+    assert "such as a tab" in error.message
+    assert error.remedy.startswith("Rename that file")
+
+
+def test_a_folder_on_a_web_server_is_said_to_be_one() -> None:
+    error = refusal("Content-Length Header missing from response", doing="look up https://h/p")
+    assert "name a file or a zip in it" in error.remedy
+
+
 @pytest.mark.parametrize(
     ("answer", "names"),
     [

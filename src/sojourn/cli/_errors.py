@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _NAME = "sojourn"
 _COMPLETE = "_SOJOURN_COMPLETE"  # set by the shell when it asks click for completions
 _INTERRUPTED = 130
+# Verbs of which what is done stays, and is not done again.
+_GOING_ON = {"push", "pull"}
 _BUG = 1
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
@@ -36,11 +38,12 @@ def run_guarded(root: click.Command, args: Sequence[str] | None) -> int:
     """Run the command line and return its exit status; every error becomes one paragraph."""
     arguments = list(sys.argv[1:] if args is None else args)
     as_json = _wants_json(arguments)
+    verb = "".join(arguments[:1])  # click takes them out of the list
     write_what_can_be_written(sys.stdout)
     try:
         result = _invoke(root, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt, EOFError):
-        return _report_interruption(as_json=as_json)
+        return _report_interruption(verb, as_json=as_json)
     except (BrokenPipeError, SystemExit) as ending:
         return _end_of_output(ending)
     except (click.ClickException, SojournError) as error:
@@ -153,8 +156,9 @@ def _report(error: SojournError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _report_interruption(*, as_json: bool) -> int:
-    _say("Interrupted.", sys.stderr)
+def _report_interruption(verb: str, *, as_json: bool) -> int:
+    again = " Run it again: it goes on from there." if verb in _GOING_ON else ""
+    _say(f"Interrupted.{again}", sys.stderr)
     if as_json:
         document = _document("interrupted", "Interrupted.", "Start it again.", retryable=True)
         _say(json.dumps(document), sys.stdout)

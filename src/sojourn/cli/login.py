@@ -8,15 +8,17 @@ import sys
 import click
 
 from sojourn.cli._options import Output, common_options
+from sojourn.errors import UsageError
 
 _LARGEST_BYTES = 64 << 10
 
 
 @click.command()
 @click.argument("service", metavar="SERVICE")
+@click.argument("given", metavar="", nargs=-1, type=click.UNPROCESSED)
 @click.option("--replace", is_flag=True, help="Put the new one in the place of one that is stored.")
 @common_options
-def command(output: Output, *, service: str, replace: bool) -> None:
+def command(output: Output, *, service: str, given: tuple[str, ...], replace: bool) -> None:
     """Store the credential of SERVICE: kaggle, or hf for Hugging Face.
 
     The token is asked for and not shown while it is typed, or read from standard input. It is never
@@ -42,9 +44,15 @@ def command(output: Output, *, service: str, replace: bool) -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     from sojourn.api import login
     from sojourn.render.login import login_document, login_text
-    from sojourn.stores.login import check_service, stored_at
+    from sojourn.stores.login import WHERE_TO_GET, check_service, stored_at
 
     check_service(service)
+    if given:
+        raise UsageError(
+            "A token is no argument: others on this machine could see it, and so may have now.",
+            remedy=f"Make a new one at {WHERE_TO_GET[service]}; run `sojourn login {service}`, and "
+            "paste it when it is asked for.",
+        )
     is_piped = sys.stdin is None or not sys.stdin.isatty()
     path = stored_at(service, os.environ)
     if path is not None and not replace and not is_piped:

@@ -17,7 +17,7 @@ from sojourn.cli._options import Output, common_options
 )
 @common_options
 def command(output: Output, *, store: str, glob: str | None, revision: str | None) -> None:
-    """List the data set in STORE: sizes, and rows and columns of CSV and TSV files.
+    """List the data set in STORE: sizes, and rows and columns of tables.
 
     In GLOB, * and ? stay within one folder, ** crosses folders, [abc] is one of these. A name
     without any of them takes the folder of that name with all that is in it.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=TargetCommand)
 @click.argument("target", type=click.Path(path_type=Path))
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", metavar="[-- ARGS...]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--on", multiple=True, metavar="RT", help="Look at this runtime type; repeatable.")
 @click.option(
     "--subscription", metavar="S", help="Only what S gets: free, payg, pro, pro+, kaggle."

@@ -13,7 +13,7 @@ from sojourn.errors import NothingFitsError, UsageError
 
 @click.command(cls=TargetCommand)
 @click.argument("target", type=click.Path(path_type=Path))
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", metavar="[-- ARGS...]", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--path",
     "paths",

@@ -52,7 +52,7 @@ def command(
       0  DIR holds it
       2  DIR cannot be written to or has no room; a GLOB or R names nothing
       5  STORE holds no data set, refused, or could not be reached
-      6  what STORE holds does not match its digests; nothing wrong was kept
+      6  what STORE holds does not match its digests, or a shard is missing; nothing wrong was kept
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     from sojourn.api import pull
     from sojourn.render.dataset import pull_document, pull_text

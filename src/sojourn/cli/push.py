@@ -47,8 +47,8 @@ def command(
     DIR. Readers see the new revision when all of it is there, and the old one until then. A push
     that was interrupted goes on where it stopped when it is run again.
 
-    Tables (CSV and TSV) are kept as columns where their text can be written anew from these, byte
-    for byte; that is checked while packing. Overlapping windows are kept once.
+    Tables (CSV, TSV and JSON lines) are kept as columns where their text can be written anew from
+    these, byte for byte; that is checked while packing. Overlapping windows are kept once.
 
     DIR may be the address of a store too: the files of a data set that is there, pushed or not, are
     sent from store to store, those in zips unpacked; else its objects, as the files of a folder.

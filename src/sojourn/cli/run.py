@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=TargetCommand)
 @click.argument("target")
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("args", metavar="[-- ARGS...]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--on", "runtime", required=True, metavar="RUNTIME", help="Where: local.")
 @click.option(
     "--data",

@@ -127,7 +127,8 @@ class Archive:
     def _check(self, name: str) -> None:
         if name not in self._sizes:
             raise NoSuchFileError(
-                f"There is no file {name!r} in {self.name!r}.", remedy=near(name, self.files())
+                f"There is no file {name!r} in {self.name!r}.",
+                remedy=near(name, self.files(), listing=f"`load({self.name!r}).files()`"),
             )
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from sojourn.dataset.known_files import KnownFiles
     from sojourn.dataset.manifest import Member
+    from sojourn.progress import Progress
 
 _HASHERS = 4
+_OTHERS_NAMED = 5
 _PERMISSIONS = 0o777
 
 
@@ -52,10 +54,18 @@ class Changes:
     empty_in_the_way: tuple[Path, ...]
 
 
-def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles) -> Changes:
+def choose_changes(
+    folder: Path, members: tuple[Member, ...], known: KnownFiles, *, progress: Progress
+) -> Changes:
     """Compare a folder with members; every member's folder must be one of them.
 
     Files that are known to be as they were are not read.
+
+    Args:
+        folder: It need not be there.
+        members: What it shall hold.
+        known: What is known of its files.
+        progress: Is told how many bytes of files are read to compare them.
 
     Raises:
         UsageError: a folder with something in it is where a file or link must be.
@@ -73,7 +83,7 @@ def choose_changes(folder: Path, members: tuple[Member, ...], known: KnownFiles)
         others = [member for member in members if member.kind != "folder"]
         standing = [m for m in others if _parent(m.path) not in replaced]
         known_kept, read_kept = _kept(
-            folder, [m for m in standing if m.kind == "file"], found, known
+            folder, [m for m in standing if m.kind == "file"], found, known, progress
         )
         kept = known_kept | read_kept
         empty = tuple(
@@ -106,13 +116,33 @@ def _is_foreign(
     return known.find_digest(path, status) is None
 
 
-def count_others(folder: Path, members: tuple[Member, ...]) -> int:
-    """Return how many files and links a folder holds that the set does not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """Files and links in a folder that the set does not hold.
+
+    Attributes:
+        count: How many.
+        first: The first few, by name.
+    """
+
+    count: int
+    first: tuple[str, ...]
+
+
+def find_others(folder: Path, members: tuple[Member, ...]) -> Others:
+    """Return what files and links a folder holds that the set does not.
 
     What cannot be listed is not counted: this is told, and nothing depends on it.
     """
     paths = {member.path for member in members}
-    return sum(1 for path in _files_below(folder) if path not in paths)
+    count = 0
+    first: list[str] = []
+    for path in _files_below(folder):
+        if path not in paths:
+            count += 1
+            if len(first) < _OTHERS_NAMED or path < first[-1]:
+                first = sorted([*first, path])[:_OTHERS_NAMED]
+    return Others(count=count, first=tuple(first))
 
 
 def _files_below(folder: Path) -> Iterator[str]:
@@ -153,6 +183,7 @@ def _kept(
     files: list[Member],
     found: dict[str, os.stat_result | None],
     known: KnownFiles,
+    progress: Progress,
 ) -> tuple[set[str], set[str]]:
     """Return which files are what they should be: known to be, and found to be by reading them."""
     known_kept: set[str] = set()
@@ -168,8 +199,22 @@ def _kept(
             unknown.append(member)
         elif digest == member.digest:
             known_kept.add(member.path)
-    with ThreadPoolExecutor(_HASHERS, "compare") as pool:
-        read = [member for member in unknown if can_be_made(member.digest)]
-        digests = pool.map(lambda m: file_digest(folder / m.path, like=m.digest), read)
-        read_kept = {m.path for m, found in zip(read, digests, strict=True) if found == m.digest}
-    return known_kept, read_kept
+    read = [member for member in unknown if can_be_made(member.digest)]
+    return known_kept, _found_equal(folder, read, progress) if read else set()
+
+
+def _found_equal(folder: Path, files: list[Member], progress: Progress) -> set[str]:
+    """Return which files have the digests that they should have; all are read."""
+    total_bytes = sum(member.size_bytes for member in files)
+    with (
+        progress.task("compare", total=total_bytes) as task,
+        ThreadPoolExecutor(_HASHERS, "compare") as pool,
+    ):
+
+        def is_equal(member: Member) -> bool:
+            found = file_digest(folder / member.path, like=member.digest)
+            task.advance(member.size_bytes, files=1)
+            return found == member.digest
+
+        equal = list(pool.map(is_equal, files))
+    return {member.path for member, is_one in zip(files, equal, strict=True) if is_one}

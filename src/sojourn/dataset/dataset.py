@@ -16,6 +16,7 @@ from sojourn.dataset.formats import check_library, kind_of, parse_table, reads_i
 from sojourn.dataset.frames import check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
+from sojourn.dataset.names import composed
 from sojourn.dataset.opening import BufferedFile, MemberFile, StreamedFile, check_mode
 from sojourn.dataset.pull import PullReport, pull_manifest
 from sojourn.errors import NoSuchFileError, UsageError
@@ -44,10 +45,10 @@ _TABLES_AHEAD = 4
 class Dataset:
     """One revision of a data set. Get one with `sojourn.open(address)`.
 
-    Names are paths relative to the folder that was pushed. In globs `*` stays within a folder and
-    `**` crosses folders. A link to a file is read as that file. `archive.zip!inner/name` is a file
-    in an archive. What is read whole has been checked against its digest; the files of a data set
-    that was not pushed with Sojourn may have none.
+    Names are paths relative to the folder that was pushed, their letters composed or not. In globs
+    `*` stays within a folder and `**` crosses folders. A link to a file is read as that file.
+    `archive.zip!inner/name` is a file in an archive. What is read whole has been checked against
+    its digest; the files of a data set that was not pushed with Sojourn may have none.
 
     May be read in several threads at once and in forked processes, and pickled: the other process
     opens the store by its address.
@@ -59,6 +60,7 @@ class Dataset:
         self._contents = Contents(store, manifest)
         self._links = {m.path: m.target for m in manifest.members if m.target is not None}
         self._files = _files_by_name(manifest, self._links)
+        self._composed = {composed(name): name for name in self._files if not name.isascii()}
         self._archives = ArchiveShelf(self._open)
 
     @property
@@ -106,6 +108,8 @@ class Dataset:
             UsageError: there is no such file, or it is a link that leads to none.
         """
         member = self._files.get(name)
+        if member is None and composed(name) in self._composed:
+            return self._files[self._composed[composed(name)]]
         if member is None and name in self._links:
             raise UsageError(
                 f"{name!r} in {self.url} is a link to {self._links[name]!r}, which is no file of "
@@ -114,10 +118,19 @@ class Dataset:
                 "If nothing is there, mend the link and push again.",
             )
         if member is None:
-            raise NoSuchFileError(
-                f"There is no file {name!r} in {self.url}.", remedy=near(name, list(self._files))
-            )
+            raise self._no_such_file(name)
         return member
+
+    def _no_such_file(self, name: str) -> NoSuchFileError:
+        folder = name.rstrip("/")
+        if any(member.path == folder for member in self.manifest.members):
+            return NoSuchFileError(
+                f"{folder!r} in {self.url} is a folder, and no file.",
+                remedy=f"`files({folder + '/**'!r})` lists the files in it.",
+            )
+        return NoSuchFileError(
+            f"There is no file {name!r} in {self.url}.", remedy=near(name, list(self._files))
+        )
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's bytes.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from fsspec.spec import AbstractFileSystem
 
 from sojourn.dataset.finding import find_dataset
+from sojourn.dataset.globs import near
+from sojourn.dataset.names import composed
 from sojourn.errors import NoSuchFileError, ReadOnlyError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class SojournFileSystem(AbstractFileSystem):  # type: ignore[misc]
             )
         self.dataset = find_dataset(address, revision=revision)
         self._entries, self._folders = _tree(self.dataset)
+        self._composed = {composed(name): name for name in self._entries if not name.isascii()}
 
     @property
     def fsid(self) -> str:
@@ -60,9 +63,11 @@ class SojournFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """
         path = self._strip_protocol(path)
         if path not in self._entries:
+            path = self._composed.get(composed(path), path)
+        if path not in self._entries:
             raise NoSuchFileError(
                 f"There is nothing called {path!r} in {self.dataset.url}.",
-                remedy="See the names with `ls`.",
+                remedy=near(path, [name for name in self._entries if name], listing="`ls`"),
             )
         return dict(self._entries[path])
 
@@ -78,7 +83,8 @@ class SojournFileSystem(AbstractFileSystem):  # type: ignore[misc]
             NoSuchFileError: there is nothing of that name.
         """
         entry = self.info(path)
-        names = self._folders.get(entry["name"], ()) if entry["type"] == "directory" else [path]
+        is_folder = entry["type"] == "directory"
+        names = self._folders.get(entry["name"], ()) if is_folder else [entry["name"]]
         entries = [self.info(name) for name in names]
         return entries if detail else [found["name"] for found in entries]
 

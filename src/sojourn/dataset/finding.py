@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from sojourn.dataset.foreign_listing import find_foreign
 from sojourn.dataset.manifest import MANIFEST_KEY
 from sojourn.dataset.repository import find_manifest, load_manifest
 from sojourn.dataset.source import StoreSource
-from sojourn.errors import StoreError, UsageError
+from sojourn.errors import ObjectNotFoundError, SojournError, StoreError, UsageError
 from sojourn.stores.url import find_local_path, open_object, open_store
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from sojourn.dataset.source import Source
     from sojourn.progress import Progress
     from sojourn.stores.base import Store
+
+# Folders above an address in which a data set is looked for; each is a manifest to fetch.
+_MOST_STEPS_UP = 3
 
 
 def find_dataset(
@@ -44,6 +49,7 @@ def find_dataset(
     else:
         found = _of_place(address, revision, progress)
     if found is None:
+        _check_not_inside(address)
         load_manifest(open_store(address, progress=progress))  # says that there is none
         raise AssertionError("what has a manifest was found before")
     if isinstance(found.manifest, ForeignManifest):
@@ -60,6 +66,36 @@ def _of_place(
         return Dataset(manifest, store)
     foreign = find_foreign(store) if store.capabilities.can_list else None
     return _of_object(address, progress) if foreign is None else Dataset(foreign, store)
+
+
+def _check_not_inside(address: str | Path) -> None:
+    """Check that an address, at which there is no store, is not that of a file or folder in one.
+
+    Raises:
+        ObjectNotFoundError: it is.
+    """
+    place, inside = os.fspath(address).rstrip("/"), ""
+    for _ in range(_MOST_STEPS_UP):
+        place, slash, name = place.rpartition("/")
+        if not slash or place.endswith("/") or not place:
+            return
+        inside = f"{name}/{inside}".rstrip("/")
+        if _is_pushed(place, inside):
+            glob = shlex.quote(inside)
+            raise ObjectNotFoundError(
+                f"There is no data set in {address}: it is a part of the one in {place}.",
+                remedy=f"Name the part after the store: `sojourn ls {place} {glob}`, "
+                f"`sojourn pull {place} --include {glob}`.",
+            )
+
+
+def _is_pushed(address: str, path: str) -> bool:
+    """Tell whether a data set was pushed to an address and has a member of that path."""
+    try:
+        manifest = find_manifest(open_store(address))
+    except SojournError:
+        return False  # only a hint was looked for: the address that was asked for is told of
+    return manifest is not None and any(member.path == path for member in manifest.members)
 
 
 def _pushed(store: Store, revision: str | None) -> Manifest | None:

@@ -22,10 +22,10 @@ from sojourn.dataset.foreign import (
     ZipEntry,
     ZipExtent,
 )
-from sojourn.dataset.manifest import Frame, Member, Shard, path_order
+from sojourn.dataset.manifest import MANIFEST_KEY, Frame, Member, Shard, path_order
 from sojourn.dataset.source import folders_above
 from sojourn.dataset.zip_directory import read_zip_directory
-from sojourn.errors import IntegrityError
+from sojourn.errors import IntegrityError, ObjectNotFoundError
 from sojourn.stores.base import check_key
 from sojourn.units import MIB
 
@@ -48,6 +48,7 @@ _DESCRIPTION = re.compile(
     re.IGNORECASE,
 )
 _VERSION_DIGITS = 32
+_MOST_NAMED = 5
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 
 
@@ -55,6 +56,7 @@ def find_foreign(store: Store) -> ForeignManifest | None:
     """Return the manifest of what a store holds; None if it holds nothing that is a data set.
 
     Raises:
+        ObjectNotFoundError: all of it belongs to data sets that were pushed to places below.
         StoreError: the store refused, an object's name is no path, or a zip needs what is not
             known here.
         IntegrityError: two files have one name, or a zip cannot be used.
@@ -65,6 +67,7 @@ def find_foreign(store: Store) -> ForeignManifest | None:
     objects = _without_folder_marks(objects)
     if not objects or any(_SHARD.fullmatch(found.key) for found in objects):
         return None
+    _check_not_pushed_below(store, [found.key for found in objects])
     zips = [found for found in objects if _is_zip(found.key)]
     others = [found for found in objects if not _is_zip(found.key)]
     if not zips or not all(_DESCRIPTION.fullmatch(found.key) for found in others):
@@ -73,6 +76,19 @@ def find_foreign(store: Store) -> ForeignManifest | None:
     there = {member.path for member in unpacked.members}
     beside = [found for found in others if found.key not in there]
     return _manifest(store, unpacked + _plain_parts(store, beside, first=len(zips)))
+
+
+def _check_not_pushed_below(store: Store, keys: list[str]) -> None:
+    """Check that the objects are not those of pushed data sets, whose shards are no files."""
+    manifests = {key.rpartition("/")[0] for key in keys if key.endswith(f"/{MANIFEST_KEY}")}
+    sharded = {key[: found.start() - 1] for key in keys if (found := _SHARD.search(key))}
+    folders = sorted(manifests & sharded)
+    if folders and all(not manifests.isdisjoint(folders_above(key)) for key in keys):
+        shown = ", ".join(folders[:_MOST_NAMED]) + (", …" if len(folders) > _MOST_NAMED else "")
+        raise ObjectNotFoundError(
+            f"There is no data set in {store.url} itself, but in places below it: {shown}.",
+            remedy=f"Name one of them: {store.url.rstrip('/')}/{folders[0]}",
+        )
 
 
 def _without_folder_marks(objects: list[StoredObject]) -> list[StoredObject]:

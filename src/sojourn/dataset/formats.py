@@ -66,7 +66,8 @@ def parse_table(
     if kind is None:
         raise UsageError(
             f"{name!r} is no table that can be read: its name ends in none of {', '.join(_KINDS)}.",
-            remedy="Take its bytes with `read_bytes(name)`, or `extract` it and open the file.",
+            remedy="`load(name)` decodes pictures, text, archives and more by their endings; "
+            "`read_bytes(name)` returns its bytes.",
         )
     check_library(library)
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
@@ -76,6 +77,10 @@ def parse_table(
         if kind == "excel":
             return _excel(data, library, dict(arguments))
         return readers[library](kind, data, dict(arguments))
+    except TypeError as error:  # an argument that the library's reader does not take
+        raise UsageError(
+            f"{name!r} cannot be read so: {error}.", remedy=_fitting(kind, library, arguments)
+        ) from error
     except (ValueError, OSError) as error:  # what parsers raise; the bytes are all in memory
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
@@ -118,6 +123,13 @@ def _remedy(kind: str, data: bytes, library: Library, arguments: Mapping[str, An
         f"It is not in UTF-8. Name its encoding: `read(name, {says_so[library]})` "
         f"if it is in {encoding}{common}."
     )
+
+
+def _fitting(kind: str, library: Library, arguments: Mapping[str, Any]) -> str:
+    """Return what to do about arguments that fit no reader."""
+    if library == "pandas" and kind in ("csv", "tsv") and "columns" in arguments:
+        return "Write `usecols=` for `columns=`: arguments go to `pandas.read_csv`."
+    return f"Arguments go to the reader that {library} has for {kind}: give those that it takes."
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -177,9 +177,9 @@ class FrameSource:
                 offset=self._layout.offset_in_shard(frame_id),
                 size_bytes=frame.size_bytes,
             )
-        except ObjectNotFoundError:
+        except ObjectNotFoundError as error:
             if not self._unpacked.look_for(frame_id.shard):
-                raise
+                raise _missing(self._store, shard.key) from error
             return self._made_anew(frame_id)
         if len(data) != frame.size_bytes:
             raise damaged(self._store, shard.key, "it ends too early")
@@ -238,6 +238,14 @@ def damaged(store: Store, key: str, why: str) -> IntegrityError:
     """Return the error for a shard that does not hold what the manifest says."""
     return IntegrityError(
         f"The object {key} in {store.url} is damaged: {why}.", remedy=repair_shards(store.url)
+    )
+
+
+def _missing(store: Store, key: str) -> IntegrityError:
+    return IntegrityError(
+        f"The object {key}, which the manifest names, is missing in {store.url}.",
+        remedy="Push the folder again, with the files as they were pushed; "
+        f"`sojourn verify {store.url}` lists all that is wrong.",
     )
 
 

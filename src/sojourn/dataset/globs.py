@@ -2,7 +2,7 @@
 
 `*` and `?` stay within one path component, `**` crosses them, `[abc]` is one of these. A glob
 without any of them that names a folder takes all that is in it, and so does one that ends in a
-slash.
+slash. Letters are the same however they are composed: macOS writes 가 as two.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 import re
 from functools import lru_cache
 
+from sojourn.dataset.names import composed
 from sojourn.errors import UsageError
 
 _WILD = re.compile(r"[*?\[]")
@@ -24,7 +25,7 @@ _MOST_COMPARED = 20_000
 
 def matches(path: str, glob: str) -> bool:
     """Tell whether the glob names the path, or the folder that it is in."""
-    return _compiled(glob).fullmatch(path) is not None
+    return _compiled(glob).fullmatch(composed(path)) is not None
 
 
 def select(paths: list[str], globs: tuple[str, ...]) -> list[str]:
@@ -44,17 +45,24 @@ def select(paths: list[str], globs: tuple[str, ...]) -> list[str]:
     return [path for path in paths if path in chosen]
 
 
-def near(name: str, paths: list[str]) -> str:
-    """Return a remedy that says which names are near to one that is not there."""
-    found = difflib.get_close_matches(name, paths[:_MOST_COMPARED], n=_NEAR)
+def near(name: str, paths: list[str], *, listing: str = "`sojourn ls` or `Dataset.files()`") -> str:
+    """Return a remedy that says which names are near to one that is not there.
+
+    Args:
+        name: The one that is not there.
+        paths: Those that are.
+        listing: What shows them.
+    """
+    by_folded = {composed(path).casefold(): path for path in paths[:_MOST_COMPARED]}
+    found = difflib.get_close_matches(composed(name).casefold(), by_folded, n=_NEAR)
     if found:
-        return f"Near names: {', '.join(found)}."
-    return "See the names with `sojourn ls` or `Dataset.files()`."
+        return f"Near names: {', '.join(by_folded[folded] for folded in found)}."
+    return f"See the names with {listing}."
 
 
 @lru_cache(maxsize=256)
 def _compiled(glob: str) -> re.Pattern[str]:
-    glob = glob.removeprefix("./")
+    glob = composed(glob.removeprefix("./"))
     takes_folders = glob.endswith("/") or not _WILD.search(glob)
     pattern, at = "", 0
     for token in _TOKEN.finditer(glob):

@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sojourn.errors import SojournError, UsageError
+from sojourn.errors import AccessDeniedError, SojournError, StoreError, UsageError
 from sojourn.units import format_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +36,27 @@ def local_disk(doing: str) -> Iterator[None]:
             f"Could not {doing}: {error.strerror or error}{place}.",
             remedy="Check its permissions and free space, or name another folder.",
         ) from error
+
+
+def check_can_be_made(folder: Path) -> None:
+    """Check that a folder that a store is to be kept in, and what is in it, can be made.
+
+    Raises:
+        StoreError: a file is above it, or this user may not write there.
+    """
+    standing = folder
+    while not standing.exists():
+        standing = standing.parent
+    if not standing.is_dir():
+        raise StoreError(
+            f"{standing} is a file, so there can be no store {folder}.",
+            remedy="Name a folder, or a path that does not exist yet.",
+        )
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise AccessDeniedError(
+            f"There can be no store {folder}: this user may not write to {standing}.",
+            remedy="Give this user the right to it, or name another folder.",
+        )
 
 
 def check_space(folder: Path, *, needed_bytes: int, files: int) -> None:

@@ -28,11 +28,19 @@ def check_names(paths: Iterable[str], folder: Path) -> None:
         )
 
 
+def composed(path: str) -> str:
+    """Return a path with each letter in one piece, as all but macOS write it.
+
+    Source: https://unicode.org/reports/tr15/ (form C)
+    """
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
 def find_clash(paths: Iterable[str]) -> tuple[str, str] | None:
     """Return two paths that differ only in case or in how letters are composed; None if none do."""
     seen: dict[str, str] = {}
     for path in paths:
-        folded = unicodedata.normalize("NFC", path).casefold()
+        folded = composed(path).casefold()
         other = seen.setdefault(folded, path)
         if other != path:
             return other, path

@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from sojourn.dataset.choosing import choose_changes, count_others
+from sojourn.dataset.choosing import choose_changes, find_others
 from sojourn.dataset.digests import Digester
 from sojourn.dataset.foreign_frames import frames_of
 from sojourn.dataset.frames import FrameId, Layout, Piece, check_found_digest
-from sojourn.dataset.globs import select
+from sojourn.dataset.globs import matches, select
 from sojourn.dataset.known_files import KnownFiles, wait_until_settled
 from sojourn.dataset.links import led_to
 from sojourn.dataset.localdisk import check_space, local_disk
+from sojourn.dataset.manifest import MANIFEST_KEY, SHARDS_PREFIX
 from sojourn.dataset.names import check_names
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
-from sojourn.dataset.source import file_digest
+from sojourn.dataset.source import file_digest, folders_above
 from sojourn.dataset.staging import staging_folder
 from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
+from sojourn.progress import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,6 +63,7 @@ class PullReport:
         fetched_bytes: Bytes that were fetched for them, compressed.
         other_files: Files in the folder that the set does not hold; they were left alone.
         overwritten: Files that were there with other contents than a pull had given them.
+        first_others: The first few, by name, of the files that the set does not hold.
     """
 
     url: str
@@ -72,6 +75,7 @@ class PullReport:
     fetched_bytes: int
     other_files: int
     overwritten: tuple[str, ...] = ()
+    first_others: tuple[str, ...] = ()
 
 
 def pull_manifest(
@@ -100,18 +104,20 @@ def pull_manifest(
         IntegrityError: what the store holds is not what the manifest says.
     """
     _check_apart(folder, store)
+    _check_no_store(folder, manifest)
     members = _selection(manifest, include)
     known = KnownFiles.of(folder)
-    changes = choose_changes(folder, members, known)
+    changes = choose_changes(folder, members, known, progress=progress)
     if changes.overwritten and not overwrite:
         raise _would_overwrite(folder, store, [member.path for member in changes.overwritten])
-    other_files = count_others(folder, manifest.members)
+    others = find_others(folder, manifest.members)
     needed_bytes = sum(member.size_bytes for member in changes.fetch)
     check_space(folder, needed_bytes=needed_bytes, files=len(changes.fetch))
     with local_disk(f"write to {folder}"):
         check_names((member.path for member in members), folder)
         _prepare(folder, changes)
-        with staging_folder(folder) as staging, progress.task("pull", total=needed_bytes) as task:
+        shown: Progress = progress if changes.fetch else NoProgress()
+        with staging_folder(folder) as staging, shown.task("pull", total=needed_bytes) as task:
             fetching = _Fetching(manifest, store, folder, staging, task)
             try:
                 fetching.run(changes.fetch)
@@ -134,7 +140,8 @@ def pull_manifest(
         raw_bytes=sum(member.size_bytes for member in files),
         files_fetched=len(changes.fetch),
         fetched_bytes=fetching.fetched_bytes,
-        other_files=other_files,
+        other_files=others.count,
+        first_others=others.first,
         overwritten=tuple(member.path for member in changes.overwritten),
     )
 
@@ -164,11 +171,23 @@ def _check_apart(folder: Path, store: Store) -> None:
         )
 
 
+def _check_no_store(folder: Path, manifest: Manifest) -> None:
+    """Check that a folder is not where another data set is kept, among whose objects files come."""
+    holds_data_set = (folder / MANIFEST_KEY).is_file() and (folder / SHARDS_PREFIX).is_dir()
+    if holds_data_set and all(member.path != MANIFEST_KEY for member in manifest.members):
+        raise UsageError(
+            f"{folder} is a store: it holds a data set that was pushed there.",
+            remedy="Name another folder.",
+        )
+
+
 def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ...]:
     """Return the members that the globs name, where links among them lead, and their folders."""
     paths = [member.path for member in manifest.members]
     links = {m.path: m.target for m in manifest.members if m.target is not None}
     wanted = set(select(paths, include))
+    for glob in include:
+        _check_takes_files(manifest, glob)
     wanted |= led_to(wanted, links, paths)
     for path in tuple(wanted):
         above = path.rpartition("/")[0]
@@ -176,6 +195,19 @@ def _selection(manifest: Manifest, include: tuple[str, ...]) -> tuple[Member, ..
             wanted.add(above)
             above = above.rpartition("/")[0]
     return tuple(member for member in manifest.members if member.path in wanted)
+
+
+def _check_takes_files(manifest: Manifest, glob: str) -> None:
+    """Check that a glob does not stop at folders, of whose files none would be taken."""
+    named = {member.path for member in manifest.members if matches(member.path, glob)}
+    if any(member.path in named for member in manifest.members if member.kind != "folder"):
+        return
+    for member in manifest.files:
+        if not named.isdisjoint(folders_above(member.path)):
+            raise UsageError(
+                f"{glob!r} names folders, and none of the files in them.",
+                remedy=f"Write {glob + '/'!r} to take all that is in them.",
+            )
 
 
 def _prepare(folder: Path, changes: Changes) -> None:

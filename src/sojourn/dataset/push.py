@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from sojourn.dataset.engine import Engine, Group, PackedGroup, ThreadEngine
+from sojourn.dataset.localdisk import check_can_be_made
 from sojourn.dataset.manifest import (
     SEGMENTS_FOLDER,
     Manifest,
@@ -61,7 +62,7 @@ class PushReport:
         shards_sent: Shards that were sent.
         shards_reused: Shards that the store held.
         sent_bytes: Bytes sent, manifests included.
-        tables: CSV and TSV files among the files.
+        tables: CSV, TSV and JSON lines files among the files.
         tables_as_columns: Those of them that are kept as columns.
     """
 
@@ -133,6 +134,8 @@ def push_source(
     _check_writable(store)
     entries = source.entries()
     earlier = find_manifest(store)
+    if store.capabilities.local_folder is not None:
+        check_can_be_made(store.capabilities.local_folder)
     total_bytes = sum(entry.size_bytes for entry in entries)
     room_bytes = store.room_bytes()
     if _may_not_fit(entries, total_bytes, room_bytes, store):

@@ -84,11 +84,21 @@ def load_manifest(store: Store, *, revision: str | None = None) -> Manifest:
     if manifest is None:
         raise ObjectNotFoundError(
             f"There is no data set in {store.url}: it holds no {MANIFEST_KEY}.",
-            remedy="Check the address."
-            if store.capabilities.read_only
-            else f"Check the address, or send one with `sojourn push DIR {store.url}`.",
+            remedy=_way_to_one(store),
         )
     return manifest
+
+
+def _way_to_one(store: Store) -> str:
+    """Return what to do about a store that holds no data set."""
+    if not store.capabilities.can_list:
+        return (
+            "Check the address. A web server lists nothing, so of what was not pushed with sojourn "
+            "name a file or a zip."
+        )
+    if store.capabilities.read_only:
+        return "Check the address."
+    return f"Check the address, or send one with `sojourn push DIR {store.url}`."
 
 
 def publish(

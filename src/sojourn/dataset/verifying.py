@@ -16,7 +16,7 @@ from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX
 from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
 from sojourn.dataset.source import file_digest
-from sojourn.errors import IntegrityError, ObjectNotFoundError, UsageError
+from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
@@ -202,9 +202,6 @@ class _ShardChecks:
                 raw = self._frames.decode(frame_id, data)
             except IntegrityError as error:
                 yield Problem(name=shard.key, problem=error.message)
-                return
-            except ObjectNotFoundError:
-                yield Problem(name=shard.key, problem="missing")
                 return
             of_shard.update(data)
             task.advance(frame.size_bytes)

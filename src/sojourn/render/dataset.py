@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.dataset.pull import PullReport
     from sojourn.dataset.push import PushReport
-    from sojourn.dataset.verifying import VerifyReport
+    from sojourn.dataset.verifying import Problem, VerifyReport
 
 _MOST_PROBLEMS_SHOWN = 50
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -102,16 +102,21 @@ def pull_text(report: PullReport) -> RenderableType:
         )
     ]
     if report.overwritten:
-        names = ", ".join(map(shown_name, report.overwritten[:_MOST_NAMED]))
-        more = len(report.overwritten) - _MOST_NAMED
-        rest = f" and {more} more" if more > 0 else ""
-        what = f"Overwritten, as they were not what a pull had put there: {names}{rest}."
-        lines.append(Text(what))
+        names = _names(report.overwritten, len(report.overwritten))
+        lines.append(Text(f"Overwritten, as they were not what a pull had put there: {names}."))
     if report.other_files:
         were = "was" if report.other_files == 1 else "were"
         others = f"{_files(report.other_files)} that the data set does not hold"
-        lines.append(Text(f"{others} {were} left alone."))
+        names = _names(report.first_others, report.other_files)
+        lines.append(Text(f"{others} {were} left alone: {names}."))
     return Group(*lines)
+
+
+def _names(names: Sequence[str], count: int) -> str:
+    """Return the first of so many names, and how many more there are."""
+    shown = names[:_MOST_NAMED]
+    more = count - len(shown)
+    return ", ".join(map(shown_name, shown)) + (f" and {more} more" if more > 0 else "")
 
 
 def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> dict[str, Any]:
@@ -136,6 +141,7 @@ def ls_document(manifest: Manifest, members: Sequence[Member], *, url: str) -> d
                 "target": member.target,
                 "rows": member.rows,
                 "columns": member.columns,
+                "as_columns": member.table is not None if member.kind == "file" else None,
             }
             for member in members
         ],
@@ -185,10 +191,16 @@ def verify_text(report: VerifyReport) -> RenderableType:
             f"({format_bytes(report.checked_bytes)} read)."
         )
     shown = report.problems[:_MOST_PROBLEMS_SHOWN]
-    lines = [Text(f"{shown_name(p.name)}: {shown_name(p.problem)}") for p in shown]
+    lines = [Text(shown_name(_told(p))) for p in shown]
     if len(report.problems) > len(shown):
         lines.append(Text(f"… and {len(report.problems) - len(shown)} more; --json lists all."))
     return Group(*lines)
+
+
+def _told(problem: Problem) -> str:
+    # What was said of a damaged object names it already.
+    names_it = problem.problem.startswith(f"The object {problem.name} ")
+    return problem.problem if names_it else f"{problem.name}: {problem.problem}"
 
 
 def shown_name(name: str) -> str:

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from sojourn.printable import printable
@@ -187,8 +188,9 @@ def _new_bars(console: Console) -> Bars:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        _AmountColumn(),
-        _RateColumn(),
+        # Over two lines the bars would climb up the screen.
+        _AmountColumn(table_column=Column(no_wrap=True)),
+        _RateColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,

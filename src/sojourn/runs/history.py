@@ -106,7 +106,9 @@ def find_run(root: Path, name: str) -> RunFolder:
         raise UsageError("'' is no run.", remedy="Give a run's id, its beginning, or `last`.")
     runs = [path.name for path in _folders(root)]
     if not runs:
-        raise UsageError("There are no runs yet.", remedy="Start one: sojourn run TARGET.")
+        raise UsageError(
+            "There are no runs yet.", remedy="Start one: sojourn run TARGET --on local."
+        )
     newest = [run.run for run in list_runs(root)[-1:]]
     matches = newest if name == LAST else [run for run in runs if run.startswith(name)]
     if name in runs:

@@ -23,6 +23,8 @@ WHERE_TO_GET = {
 """Where a person makes a token."""
 
 _LONGEST_TOKEN = 4096
+# Letters of what may be a service mistyped; a token that was put in its place has more.
+_LONGEST_SERVICE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,11 @@ def check_service(service: str) -> str:
         UsageError: there is none.
     """
     if service not in SERVICES:
+        shown = repr(service) if len(service) <= _LONGEST_SERVICE else "that"
         raise UsageError(
-            f"There is no login for {service!r}.",
-            remedy=f"Known are {' and '.join(SERVICES)}. S3 takes AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY.",
+            f"There is no login for {shown}.",
+            remedy="Known are kaggle, and hf for Hugging Face. S3 takes AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY. A token is asked for, and never an argument.",
         )
     return service
 

@@ -147,7 +147,8 @@ _TABLE = (
         r"Content-Length Header missing",
         StoreError,
         "the server does not say how long it is",
-        "Let it send the files as they are, neither packed on the way nor in chunks.",
+        "If it is a folder: a web server lists nothing, so name a file or a zip in it. Else let it "
+        "send the files as they are, neither packed on the way nor in chunks.",
     ),
     _row(
         NO_SERVER.pattern,
@@ -162,6 +163,12 @@ _TABLE = (
         StoreUnavailableError,
         "it cannot be reached",
         _AGAIN,
+    ),
+    _row(
+        r"Encountered illegal character sequence",
+        StoreError,
+        "a name there has a character in it that is no part of a name, such as a tab or a line end",
+        "Rename that file; `find . -name '*[[:cntrl:]]*'` in its folder shows which.",
     ),
     _row(
         r"(os error |\[errno )(1|13|30)\b",
