@@ -3,6 +3,7 @@
 It is several segments, and each of these several parts.
 """
 
+import hashlib
 import io
 import os
 from dataclasses import dataclass, replace
@@ -17,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sojourn.dataset.dataset import Dataset
-from sojourn.dataset.manifest import Manifest, Member
+from sojourn.dataset.manifest import Manifest, Member, Part
 from sojourn.dataset.push import push_folder
 from sojourn.dataset.repository import load_manifest
+from sojourn.dataset.verifying import verify_store
 from sojourn.errors import IntegrityError, UsageError
 from sojourn.progress import NoProgress
 from sojourn.stores.objects import ObjectStore, open_memory
@@ -228,3 +230,61 @@ def test_the_first_rows_of_a_large_file_of_bytes_cost_its_first_frame(tmp_path: 
     assert _fetched(store) == 1
     assert len(dataset.read("a.csv")) == 250_000
     assert _fetched(store) == len(load_manifest(pushed.memory).shards[0].frames) > 2
+
+
+def _verified(manifest: Manifest, store: FaultyStore) -> list[tuple[str, str]]:
+    report = verify_store(manifest, store, progress=NoProgress())
+    return [(problem.name, problem.problem) for problem in report.problems]
+
+
+def _with_member(manifest: Manifest, **changes: Any) -> Manifest:
+    return replace(manifest, members=(replace(manifest.members[0], **changes),))
+
+
+def test_verifying_fetches_each_frame_once(pushed: Pushed) -> None:
+    manifest, store = load_manifest(pushed.memory), FaultyStore(pushed.memory)
+    assert _verified(manifest, store) == []
+    assert _fetched(store) == sum(len(shard.frames) for shard in manifest.shards)
+
+
+def test_verifying_finds_a_table_whose_rows_make_another_text(pushed: Pushed) -> None:
+    manifest = load_manifest(pushed.memory)
+    wrong = _with_member(manifest, digest="sha256:" + "0" * 64)
+    assert _verified(wrong, FaultyStore(pushed.memory)) == [("a.csv", "its contents differ")]
+    table = manifest.members[0].table
+    assert table is not None
+    # Of two parts of one segment, each has the rows of the other.
+    first, second, *others = table.parts
+    swapped = (
+        replace(first, placement=second.placement),
+        replace(second, placement=first.placement),
+    )
+    wrong = _with_member(manifest, table=replace(table, parts=(*swapped, *others)))
+    [(name, problem)] = _verified(wrong, FaultyStore(pushed.memory))
+    assert name == "a.csv"
+    assert "make another text" in problem
+
+
+def test_verifying_takes_parts_in_any_order(pushed: Pushed) -> None:
+    manifest = load_manifest(pushed.memory)
+    table = manifest.members[0].table
+    assert table is not None
+    header_bytes = pushed.text.index(b"\n") + 1
+    ends = np.cumsum([part.text_bytes for part in table.parts]).tolist()
+    bodies = [
+        pushed.text[end - part.text_bytes + (header_bytes if end == ends[0] else 0) : end]
+        for part, end in zip(table.parts, ends, strict=True)
+    ]
+    order = [*range(3, len(bodies)), 0, 2, 1]
+    parts: list[Part] = [
+        replace(table.parts[at], text_bytes=len(bodies[at]) + (header_bytes if at == 3 else 0))
+        for at in order
+    ]
+    text = pushed.text[:header_bytes] + b"".join(bodies[at] for at in order)
+    digest = "sha256:" + hashlib.sha256(text).hexdigest()
+    moved = _with_member(manifest, table=replace(table, parts=tuple(parts)), digest=digest)
+    store = FaultyStore(pushed.memory)
+    assert _verified(moved, store) == []
+    assert Dataset(moved, store).read_bytes("a.csv") == text
+    wrong = _with_member(moved, digest=manifest.members[0].digest)
+    assert _verified(wrong, store) == [("a.csv", "its contents differ")]
