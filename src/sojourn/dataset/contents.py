@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # More are asked for ahead than one connection brings in the time that it takes to use one.
 AHEAD = 6
-# Each is some 16 MiB, as they are written by default: those ahead, and those in use.
-_KEPT = AHEAD + 8
+# Each frame is some 8 MiB, and each segment 16, as they are written by default: those ahead, and
+# those in use.
+KEPT = AHEAD + 8
 # Of a table that has several to itself: nobody else needs them, and in order each is used once.
 _KEPT_OF_LARGE = 3
 # Each is some 4 MiB of text, as they are written.
@@ -63,8 +64,8 @@ class Contents:
         self._layout = Layout(manifest)
         self.source = frames = frames_of(store, manifest, self._layout)
         self._source = SegmentSource(store, manifest, self._layout, frames)
-        self.frames: Recent[FrameId, bytes] = Recent(frames.fetch, keep=_KEPT)
-        self.segments: Recent[SegmentId, Segment] = Recent(self._source.fetch, keep=_KEPT)
+        self.frames: Recent[FrameId, bytes] = Recent(frames.fetch, keep=KEPT)
+        self.segments: Recent[SegmentId, Segment] = Recent(self._source.fetch, keep=KEPT)
         self._of_large: Recent[SegmentId, Segment] = Recent(self._source.fetch, keep=_KEPT_OF_LARGE)
         self._texts: Recent[PartId, bytes] = Recent(self._text, keep=_TEXTS_KEPT)
 
@@ -83,6 +84,19 @@ class Contents:
             IntegrityError: the store holds something else than was pushed.
         """
         return self._texts.get(place) if isinstance(place, PartId) else self.frames.get(place)
+
+    def frames_of(self, member: Member) -> tuple[FrameId, ...]:
+        """Return the frames that are fetched for a file: those of its bytes, or of its columns."""
+        pieces = self.pieces(member)
+        if pieces is not None:
+            return tuple(frame_id for frame_id, _ in pieces)
+        spans = (self._source.spans(segment_id) for segment_id in segment_ids(member))
+        return tuple(sorted({frame_id for of_one in spans for frame_id, _, _ in of_one}))
+
+    def hold(self, count: int) -> None:
+        """Hold so many frames and segments from now on, if it were fewer."""
+        self.frames.keep_at_least(count)
+        self.segments.keep_at_least(count)
 
     def is_divided(self, member: Member) -> bool:
         """Tell whether a file's first bytes can be had without the others."""

@@ -374,16 +374,20 @@ class Dataset:
         return self._contents.chunks(member)
 
     def frames_of(self, name: str) -> tuple[FrameId, ...]:
-        """Return the frames that a file's bytes are in, in order; none if it has none in a shard.
+        """Return the frames that a file's bytes or columns are in, in order; none if it is empty.
 
         Raises:
             UsageError: there is no such file.
         """
-        return tuple(frame_id for frame_id, _ in self._contents.pieces(self.member(name)) or ())
+        return self._contents.frames_of(self.member(name))
 
     def hold_frames(self, count: int) -> None:
-        """Hold so many decoded frames from now on, if it were fewer; each is some 8 MiB."""
-        self._contents.frames.keep_at_least(count)
+        """Hold so many decoded frames from now on, if it were fewer than that.
+
+        As they are written by default, each is some 8 MiB; those with columns, of which as many are
+        held, are some 16 MiB.
+        """
+        self._contents.hold(count)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.manifest, self.url, self._contents.frames.keep)
