@@ -220,6 +220,18 @@ def test_a_large_table_in_korean_is_read_in_part_with_its_encoding(tmp_path: Pat
     assert 'encoding="cp949"' in raised.value.remedy
 
 
+def test_json_lines_are_read_as_they_come(tmp_path: Path) -> None:
+    lines = "".join(f'{{"n": {row}, "t": "x{row}"}}\n' for row in range(400_000))
+    pushed = _push(tmp_path / "data", "a.jsonl", lines.encode())
+    assert len(_segments(pushed.member())) > 1
+    dataset, _ = pushed.open()
+    theirs = pd.read_json(io.BytesIO(pushed.text), lines=True)
+    pd.testing.assert_frame_equal(dataset.read("a.jsonl", nrows=7), theirs.head(7))
+    chunks = list(dataset.read("a.jsonl", chunksize=150_000))
+    assert [len(chunk) for chunk in chunks] == [150_000, 150_000, 100_000]
+    pd.testing.assert_frame_equal(pd.concat(chunks), theirs)
+
+
 def test_the_first_rows_of_a_large_file_of_bytes_cost_its_first_frame(tmp_path: Path) -> None:
     lines = "".join(f"0{row},{'x' * 90}\n" for row in range(250_000))  # leading zeros: no columns
     pushed = _push(tmp_path / "data", "a.csv", ("n,t\n" + lines).encode())
