@@ -141,6 +141,24 @@ def test_frames_are_fetched_once_in_an_order_that_is_random(
     assert steps.count(1) < len(order) / (2 if frames_in_hand > 1 else 1)
 
 
+def test_tables_that_are_kept_as_columns_are_fetched_once_too(tmp_path: Path) -> None:
+    # A segment holds tables of one form, so there are more of them than are held.
+    for number in range(90):
+        rows = "".join(f"{row},{number * row % 97 / 4:.2f}\n" for row in range(1_500))
+        path = tmp_path / "data" / f"class{number // 3:02}" / f"{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"row,level{number // 3}\n{rows}")
+    sojourn.push(tmp_path / "data", tmp_path / "store")
+    data, store = _counted(tmp_path / "store", "**/*.csv")
+    frames = {frame for index in range(90) for frame in data.frames(index)}
+    assert len(frames) == 30
+    order = list(FrameShuffle(data, seed=3))
+    assert sorted(order) == list(range(90))
+    for index in order:
+        data[index]
+    assert _fetches(store) == len(frames)
+
+
 def test_passes_differ_and_a_seed_gives_the_same_ones(address: Path) -> None:
     data, _ = _counted(address)
     order, again = FrameShuffle(data, seed=3), FrameShuffle(data, seed=3)

@@ -17,8 +17,9 @@ once.
 A layout and a placement become JSON documents and are read back, with nothing trusted, by
 `format_layout` and `parse_layout`, `format_placement` and `parse_placement`. A large table comes in
 blocks: `parse` with `is_first` and `is_last`, the first block's layout for the others, and
-`to_pandas(layout, *parts)`. Tables of one segment are formatted faster together, by
-`format_tables`; what they share then is formatted once.
+`to_pandas(layout, *parts)`. Where only some columns are wanted, `find_places` and `pick` say which;
+where only the first rows are, `keeps_kinds` says whether they read as the whole does. Tables of one
+segment are formatted faster together, by `format_tables`; what they share then is formatted once.
 
 There are no files here, no network and no stores. numpy and pyarrow do the work; pandas is
 imported when one of its tables is asked for.
@@ -37,6 +38,7 @@ from sojourn.columns.layout import (
     parse_layout,
 )
 from sojourn.columns.parsing import Parsed, Parser, parse
+from sojourn.columns.picking import find_places, keeps_kinds, pick
 from sojourn.columns.placing import Placement, format_placement, parse_placement
 from sojourn.columns.reading import to_arrow, to_pandas
 from sojourn.columns.segments import Segment, SegmentWriter, load_segment
@@ -51,6 +53,7 @@ __all__ = [
     "Segment",
     "SegmentWriter",
     "Style",
+    "find_places",
     "format_header",
     "format_layout",
     "format_placement",
@@ -58,11 +61,13 @@ __all__ = [
     "format_tables",
     "is_first_form",
     "join_row_texts",
+    "keeps_kinds",
     "load_segment",
     "parse",
     "parse_json_lines",
     "parse_layout",
     "parse_placement",
+    "pick",
     "row_texts",
     "to_arrow",
     "to_pandas",

@@ -12,8 +12,15 @@ from sojourn.dataset.archives import ArchiveShelf
 from sojourn.dataset.contents import Ahead, Contents
 from sojourn.dataset.digests import Digester
 from sojourn.dataset.foreign import ForeignManifest
-from sojourn.dataset.formats import check_library, kind_of, parse_table, reads_in_part
-from sojourn.dataset.frames import check_found_digest
+from sojourn.dataset.formats import (
+    check_library,
+    kind_of,
+    parse_table,
+    reads_front,
+    reads_in_order,
+    reads_in_part,
+)
+from sojourn.dataset.frames import FrameId, check_found_digest
 from sojourn.dataset.globs import near, select
 from sojourn.dataset.links import destination
 from sojourn.dataset.names import composed
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.dataset.formats import Library
-    from sojourn.dataset.frames import FrameId
     from sojourn.dataset.manifest import Manifest, Member
     from sojourn.dataset.opening import Mode
     from sojourn.dataset.torch_data import TorchMembers
@@ -170,8 +176,9 @@ class Dataset:
     ) -> BinaryIO | TextIO:
         """Open a file to read from any place in it; fetches the frames that are read, no others.
 
-        Each frame's checksum is checked; the file's digest only if all of it is read, from its
-        start to its end.
+        Of a table that is kept as columns, only the text of the parts that are read is written
+        anew. Each frame's checksum is checked; the file's digest only if all of it is read, from
+        its start to its end.
 
         Args:
             name: The file.
@@ -193,9 +200,10 @@ class Dataset:
     def read(self, name: str, as_: Library = "pandas", **arguments: Any) -> Any:
         """Return a file as a table.
 
-        A CSV or TSV gives what `pandas.read_csv(file, float_precision="round_trip")` gives.
-        JSON lines, Parquet and Excel are read as well; of a Parquet file, with `columns=` or
-        `filters=`, only the frames that hold them are fetched.
+        A CSV or TSV gives what `pandas.read_csv(file, float_precision="round_trip")` gives. JSON
+        lines, Parquet and Excel are read as well. Of a large file only the frames with what is
+        wanted are fetched: by `nrows=` and `chunksize=` of pandas' readers of text, and by
+        `columns=` and `filters=` of those of Parquet.
 
         Args:
             name: The file.
@@ -208,17 +216,36 @@ class Dataset:
             MissingPackageError: the library is not installed.
             IntegrityError: the store holds something else than was pushed.
         """
-        if as_ == "pandas" and not self._archives.find(name, self._files):
-            member = self.member(name)
-            # A link may be named after another kind of table.
-            is_kind = kind_of(name) in (None, kind_of(member.path))
-            if is_kind and self._contents.reads_as_columns(member, arguments):
-                check_library(as_)
-                return self._contents.table(member)
+        member = None if self._archives.find(name, self._files) else self.member(name)
+        # A link may be named after another kind of table.
+        if member is not None and kind_of(name) in (None, kind_of(member.path)):
+            table = self._read_columns(member, as_, arguments)
+            if table is not None:
+                return table
         if reads_in_part(name, as_, arguments):
             with self._open(name) as file:
                 return parse_table(name, file, library=as_, arguments=arguments)
+        if member is not None and self._is_streamed(member, name, as_, arguments):
+            # Not closed: with `chunksize`, pandas reads on when this has returned.
+            return parse_table(name, self._open(name), library=as_, arguments=arguments)
         return parse_table(name, self.read_bytes(name), library=as_, arguments=arguments)
+
+    def _read_columns(self, member: Member, as_: Library, arguments: Mapping[str, Any]) -> Any:
+        """Return a table whose columns give what is asked for; None if its text has to be read."""
+        asked = self._contents.find_asked(member, arguments) if as_ == "pandas" else None
+        if asked is None:
+            return None
+        check_library(as_)
+        return self._contents.table(member, asked)
+
+    def _is_streamed(
+        self, member: Member, name: str, as_: Library, arguments: Mapping[str, Any]
+    ) -> bool:
+        """Tell whether a table is better read while its text comes than when all of it is there."""
+        # Frames of bytes are fetched side by side where all of them are needed.
+        is_worthwhile = member.table is not None or reads_front(arguments)
+        is_in_order = reads_in_order(name, as_, arguments)
+        return is_worthwhile and is_in_order and self._contents.is_divided(member)
 
     def load(self, name: str, **arguments: Any) -> Any:
         """Return a file as what its ending says that it is.
@@ -360,16 +387,20 @@ class Dataset:
         return self._contents.chunks(member)
 
     def frames_of(self, name: str) -> tuple[FrameId, ...]:
-        """Return the frames that a file's bytes are in, in order; none if it has none in a shard.
+        """Return the frames that a file's bytes or columns are in, in order; none if it is empty.
 
         Raises:
             UsageError: there is no such file.
         """
-        return tuple(frame_id for frame_id, _ in self._contents.pieces(self.member(name)) or ())
+        return self._contents.frames_of(self.member(name))
 
     def hold_frames(self, count: int) -> None:
-        """Hold so many decoded frames from now on, if it were fewer; each is some 8 MiB."""
-        self._contents.frames.keep_at_least(count)
+        """Hold so many decoded frames from now on, if it were fewer than that.
+
+        As they are written by default, each is some 8 MiB; those with columns, of which as many are
+        held, are some 16 MiB.
+        """
+        self._contents.hold(count)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.manifest, self.url, self._contents.frames.keep)
@@ -379,12 +410,11 @@ class Dataset:
         if inside:
             return inside[0].open(inside[1])
         member = self.member(name)
-        pieces = self._contents.pieces(member)
-        if pieces is None:
-            return io.BytesIO(self.read_bytes(name))
+        pieces = self._contents.places(member)
         source = self._contents.source
-        if pieces and source.is_streamed(pieces[0][0]):
-            stream = partial(source.stream, pieces[0][0])
+        first = pieces[0][0] if pieces else None
+        if isinstance(first, FrameId) and source.is_streamed(first):
+            stream = partial(source.stream, first)
             return BufferedFile(
                 StreamedFile(name=name, size_bytes=member.size_bytes, stream=stream)
             )
@@ -393,7 +423,7 @@ class Dataset:
                 name=name,
                 size_bytes=member.size_bytes,
                 pieces=pieces,
-                fetch=self._contents.frames.get,
+                fetch=self._contents.bytes_of,
                 check=partial(check_found_digest, self._store, self.manifest, member),
                 digester=Digester(member.digest),
             )

@@ -7,7 +7,7 @@ import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
-from sojourn.errors import MissingPackageError, UsageError
+from sojourn.errors import MissingPackageError, SojournError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ _KINDS = {
     ".ods": "excel",
 }
 TABLE_ENDINGS = tuple(_KINDS)
+_STREAMING_ENGINES = (None, "c", "python", "ujson")
+_CHECKED_AT_ONCE_BYTES = 1 << 20
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -39,6 +41,18 @@ def reads_in_part(name: str, library: Library, arguments: Mapping[str, Any]) -> 
     # polars reads all of a file that is none on a disk.
     is_parquet = kind_of(name) == "parquet" and library != "polars"
     return is_parquet and any(arguments.get(key) is not None for key in ("columns", "filters"))
+
+
+def reads_in_order(name: str, library: Library, arguments: Mapping[str, Any]) -> bool:
+    """Tell whether the library takes a file's bytes as they come, from the first one on."""
+    # The engine of pyarrow, and all other libraries, want all of them at once.
+    is_pandas = library == "pandas" and arguments.get("engine") in _STREAMING_ENGINES
+    return is_pandas and kind_of(name) in ("csv", "tsv", "json lines")
+
+
+def reads_front(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a reader of pandas may need no more than a file's first bytes at once."""
+    return any(arguments.get(key) for key in ("nrows", "chunksize", "iterator"))
 
 
 def kind_of(name: str) -> str | None:
@@ -53,7 +67,7 @@ def parse_table(
 
     Args:
         name: The file's name; its ending says what it is.
-        data: The whole file; or, for one that is read in part, the file itself.
+        data: The whole file; or, for one that is read in part or in order, the file itself.
         library: What kind of table: a pandas or polars DataFrame, or an Arrow Table.
         arguments: Handed to the library's reader.
 
@@ -72,20 +86,20 @@ def parse_table(
     check_library(library)
     readers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
     try:
-        if not isinstance(data, bytes):
-            return _parquet(data, library, dict(arguments))
         if kind == "excel":
             return _excel(data, library, dict(arguments))
         return readers[library](kind, data, dict(arguments))
+    except SojournError:
+        raise  # the store's, while a file is read
     except TypeError as error:  # an argument that the library's reader does not take
         raise UsageError(
             f"{name!r} cannot be read so: {error}.", remedy=_fitting(kind, library, arguments)
         ) from error
-    except (ValueError, OSError) as error:  # what parsers raise; the bytes are all in memory
+    except (ValueError, OSError) as error:  # what parsers raise
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"{name!r} cannot be read: {reason.rstrip('.')}.",
-            remedy=_remedy(kind, data if isinstance(data, bytes) else b"", library, arguments),
+            remedy=_remedy(kind, data, library, arguments),
         ) from error
 
 
@@ -104,13 +118,17 @@ def check_library(library: Library) -> None:
     package(_MODULES[library], install=install)
 
 
-def _remedy(kind: str, data: bytes, library: Library, arguments: Mapping[str, Any]) -> str:
-    if kind in ("parquet", "excel") or "encoding" in arguments or _is_utf8(data):
+def _remedy(
+    kind: str, data: bytes | BinaryIO, library: Library, arguments: Mapping[str, Any]
+) -> str:
+    file = _file(data)
+    if kind in ("parquet", "excel") or "encoding" in arguments or _is_utf8(file):
         return (
             "Look at it with `read_bytes(name)`, and give the arguments for the library's reader "
             "that fit it."
         )
-    encoding = "utf-16" if data.startswith(_UTF16_MARKS) else "cp949"
+    file.seek(0)
+    encoding = "utf-16" if file.read(2) in _UTF16_MARKS else "cp949"
     says_so = {
         "pandas": f'encoding="{encoding}"',
         "polars": f'as_="polars", encoding="{encoding}"',
@@ -132,12 +150,20 @@ def _fitting(kind: str, library: Library, arguments: Mapping[str, Any]) -> str:
     return f"Arguments go to the reader that {library} has for {kind}: give those that it takes."
 
 
-def _is_utf8(data: bytes) -> bool:
+def _is_utf8(file: BinaryIO) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    file.seek(0)
     try:
-        data.decode()
+        while data := file.read(_CHECKED_AT_ONCE_BYTES):
+            decoder.decode(data)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _file(data: bytes | BinaryIO) -> BinaryIO:
+    return io.BytesIO(data) if isinstance(data, bytes) else data
 
 
 def package(name: str, *, install: str) -> Any:
@@ -161,9 +187,9 @@ def package(name: str, *, install: str) -> Any:
         ) from error
 
 
-def _pandas(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
+def _pandas(kind: str, data: bytes | BinaryIO, arguments: dict[str, Any]) -> Any:
     pandas = package("pandas", install="'sojourn[pandas]'")
-    file = io.BytesIO(data)
+    file = _file(data)
     if kind == "parquet":
         return _parquet(file, "pandas", arguments)
     if kind == "json lines":
@@ -186,11 +212,11 @@ def _always_exact(pandas_version: str) -> bool:
     return (major, minor) >= (3, 1)
 
 
-def _polars(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
+def _polars(kind: str, data: bytes | BinaryIO, arguments: dict[str, Any]) -> Any:
     polars = package("polars", install="polars")
     try:
         if kind == "parquet":
-            return polars.read_parquet(io.BytesIO(data), **arguments)
+            return polars.read_parquet(_file(data), **arguments)
         if kind == "json lines":
             return polars.read_ndjson(data, **arguments)
         if kind == "tsv":
@@ -207,11 +233,11 @@ def _parquet(file: BinaryIO, library: Library, arguments: dict[str, Any]) -> Any
     return package("pandas", install="'sojourn[pandas]'").read_parquet(file, **arguments)
 
 
-def _excel(data: bytes, library: Library, arguments: dict[str, Any]) -> Any:
+def _excel(data: bytes | BinaryIO, library: Library, arguments: dict[str, Any]) -> Any:
     pandas = package("pandas", install="'sojourn[pandas]'")
     calamine = package("python_calamine", install="'sojourn[media]'")
     try:
-        tables = pandas.read_excel(io.BytesIO(data), **({"engine": "calamine"} | arguments))
+        tables = pandas.read_excel(_file(data), **({"engine": "calamine"} | arguments))
     except (calamine.CalamineError, LookupError) as error:
         raise ValueError(str(error)) from error
     if isinstance(tables, dict):  # sheet_name=None, or a list of names
@@ -226,8 +252,8 @@ def _converted(table: Any, library: Library) -> Any:
     return arrow if library == "arrow" else package("polars", install="polars").from_arrow(arrow)
 
 
-def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
-    file = io.BytesIO(data)
+def _arrow(kind: str, data: bytes | BinaryIO, arguments: dict[str, Any]) -> Any:
+    file = _file(data)
     if kind == "parquet":
         return _parquet(file, "arrow", arguments)
     if kind == "json lines":

@@ -1,4 +1,4 @@
-"""A file of a data set as a file object, which fetches the frames that are read and no others."""
+"""A file of a data set as a file object, which fetches what of it is read and nothing else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sojourn.dataset.digests import Digester
     from sojourn.dataset.frames import FrameId, Piece
+    from sojourn.dataset.segments import PartId
 
 Mode: TypeAlias = Literal["rb", "r", "rt"]
 
@@ -25,14 +26,14 @@ _READING = ("rb", "br", "r", "rt", "tr")
 class MemberFile(io.RawIOBase):
     """The bytes of one file, seekable, read only.
 
-    Each frame's checksum is checked as it is decoded. The file's own digest is checked when the
-    last byte is read, if every byte before it was.
+    Each frame's checksum is checked as it is decoded, and of a table each segment's digest. The
+    file's own digest is checked when the last byte is read, if every byte before it was.
 
     Args:
         name: What the file is called.
         size_bytes: How large it is.
         pieces: Where its bytes are, in order.
-        fetch: Returns a decoded frame.
+        fetch: Returns a decoded frame, or the text of a part of a table.
         check: Takes the digest of all bytes, and raises unless it is the right one.
         digester: Makes that digest.
     """
@@ -42,8 +43,8 @@ class MemberFile(io.RawIOBase):
         *,
         name: str,
         size_bytes: int,
-        pieces: Sequence[tuple[FrameId, Piece]],
-        fetch: Callable[[FrameId], bytes],
+        pieces: Sequence[tuple[FrameId | PartId, Piece]],
+        fetch: Callable[[FrameId | PartId], bytes],
         check: Callable[[str | None], None],
         digester: Digester,
     ) -> None:
@@ -92,7 +93,7 @@ class MemberFile(io.RawIOBase):
         return at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Fill a buffer from the position on, at most to the end of a frame.
+        """Fill a buffer from the position on, at most to the end of a frame or part.
 
         Returns:
             How many bytes; 0 at the end of the file.
@@ -104,11 +105,11 @@ class MemberFile(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         if self._at >= self.size_bytes or not target:
             return 0
-        frame_id, piece = self._pieces[bisect_right(self._starts, self._at) - 1]
+        place, piece = self._pieces[bisect_right(self._starts, self._at) - 1]
         skip = self._at - piece.at
         count = min(len(target), piece.size_bytes - skip)
         start = piece.start + skip
-        data = memoryview(self._fetch(frame_id))[start : start + count]
+        data = memoryview(self._fetch(place))[start : start + count]
         self._follow(data)
         target[:count] = data
         self._at += count

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sojourn.columns import format_header, format_tables, load_segment
-from sojourn.dataset.frames import damaged
+from sojourn.dataset.frames import Piece, damaged
 from sojourn.dataset.manifest import digest_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,30 @@ class SegmentId:
     segment: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartId:
+    """A part of a table that is kept as columns: the table's path, and which of its parts."""
+
+    path: str
+    part: int
+    member: Member = field(compare=False, repr=False)
+
+
 def segment_ids(member: Member) -> tuple[SegmentId, ...]:
     """Return the segment of each part of a table; none of a file that is kept as bytes."""
     parts = member.table.parts if member.table else ()
     return tuple(SegmentId(member.shard, part.segment) for part in parts)
+
+
+def text_pieces(member: Member) -> Iterator[tuple[PartId, Piece]]:
+    """Yield the parts of a table that is kept as columns, with where in its text theirs is."""
+    at = 0
+    for index, part in enumerate(member.table.parts if member.table else ()):
+        yield (
+            PartId(member.path, index, member),
+            Piece(member=member, at=at, start=0, size_bytes=part.text_bytes),
+        )
+        at += part.text_bytes
 
 
 class SegmentSource:
@@ -60,7 +80,7 @@ class SegmentSource:
         Raises:
             IntegrityError: the store holds less than the manifest says.
         """
-        return [self._frames.fetch_packed(frame_id) for frame_id, _, _ in self._spans(segment_id)]
+        return [self._frames.fetch_packed(frame_id) for frame_id, _, _ in self.spans(segment_id)]
 
     def decode(self, segment_id: SegmentId, packed: list[bytes]) -> Segment:
         """Return the segment that frames hold.
@@ -68,13 +88,19 @@ class SegmentSource:
         Raises:
             IntegrityError: they do not hold what the manifest says.
         """
-        place = self._place(segment_id)
         pieces = []
-        for (frame_id, start, size_bytes), data in zip(
-            self._spans(segment_id), packed, strict=True
-        ):
+        for (frame_id, start, size_bytes), data in zip(self.spans(segment_id), packed, strict=True):
             raw = self._frames.decode(frame_id, data)
             pieces.append(memoryview(raw)[start : start + size_bytes])
+        return self.load(segment_id, pieces)
+
+    def load(self, segment_id: SegmentId, pieces: Sequence[memoryview]) -> Segment:
+        """Return the segment that these bytes are, one piece after another.
+
+        Raises:
+            IntegrityError: they are not what the manifest says.
+        """
+        place = self._place(segment_id)
         content = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
         if digest_of(content) != place.digest:
             raise self._damaged(segment_id.shard, "a segment does not match its digest")
@@ -86,7 +112,8 @@ class SegmentSource:
     def _place(self, segment_id: SegmentId) -> Place:
         return self._manifest.shards[segment_id.shard].segments[segment_id.segment]
 
-    def _spans(self, segment_id: SegmentId) -> list[tuple[FrameId, int, int]]:
+    def spans(self, segment_id: SegmentId) -> list[tuple[FrameId, int, int]]:
+        """Return which frames hold a segment: which, from where in it, how many bytes."""
         place = self._place(segment_id)
         return list(
             self._layout.spans(segment_id.shard, offset=place.offset, size_bytes=place.size_bytes)

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from sojourn.dataset.contents import KEPT
 from sojourn.dataset.formats import package
 from sojourn.errors import UsageError
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 else:
     _Base = object  # torch's comes in where the class is made, once torch is asked for
 
-_FRAMES_IN_HAND = 8
+# As many as a data set holds anyway.
+_FRAMES_IN_HAND = KEPT
 
 
 def torch_members(
@@ -84,7 +86,7 @@ class TorchMembers(_Base):
         return self._labels(name) if self._labels else self._indexes[_folder(name)]
 
     def frames(self, index: int) -> tuple[FrameId, ...]:
-        """Return the frames that a file's bytes are in; none if it has no bytes of its own."""
+        """Return the frames that a file's bytes or columns are in; none if it is empty."""
         return self.dataset.frames_of(self.names[index])
 
     def __len__(self) -> int:
@@ -124,8 +126,8 @@ class FrameShuffle:
     Args:
         data: What `Dataset.as_torch` returned.
         seed: Of the order; passes draw from it one after the other.
-        frames_in_hand: How many frames are mixed and held, in each process; 32 MiB each as they
-            are written by default.
+        frames_in_hand: How many frames are mixed and held, in each process; 8 MiB each as they
+            are written by default, and 16 MiB of tables that are kept as columns.
         batch_size: In files, the loader's.
         workers: How many the loader has.
 

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sojourn.dataset.caching import Recent
 from sojourn.dataset.digests import can_be_made
 from sojourn.dataset.foreign import ForeignManifest
 from sojourn.dataset.frames import FrameId, FrameSource, Layout, Piece
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import DIGEST_PREFIX
-from sojourn.dataset.segments import SegmentId, SegmentSource, segment_ids
+from sojourn.dataset.segments import SegmentSource
 from sojourn.dataset.source import file_digest
+from sojourn.dataset.verifying_tables import TableChecks
 from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import check_reachable
 
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sojourn.columns import Segment as TableSegment
     from sojourn.dataset.manifest import Manifest, Member, Shard
     from sojourn.progress import Progress, Task
     from sojourn.stores.base import Store
 
 _AT_ONCE = 4
-_SEGMENTS_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +162,7 @@ def _wrong_in_folder(path: Path, member: Member) -> str | None:
 
 
 class _ShardChecks:
-    """Reads a shard frame by frame, hashing it and the files in it as they pass."""
+    """Reads a shard frame by frame, each once, hashing it and the files in it as they pass."""
 
     def __init__(self, manifest: Manifest, store: Store) -> None:
         self._manifest = manifest
@@ -195,6 +193,7 @@ class _ShardChecks:
 
     def _read(self, index: int, shard: Shard, task: Task) -> Iterator[Problem]:
         of_shard, of_file = hashlib.sha256(), hashlib.sha256()
+        tables = TableChecks(self._segments, self._tables.get(index, ()))
         for number, frame in enumerate(shard.frames):
             frame_id = FrameId(index, number)
             try:
@@ -213,6 +212,7 @@ class _ShardChecks:
                 complete = piece.at + piece.size_bytes == piece.member.size_bytes
                 if complete and DIGEST_PREFIX + of_file.hexdigest() != piece.member.digest:
                     yield Problem(name=piece.member.path, problem="its contents differ")
+            tables.take(frame_id, view)
         # Of a shard that the store unpacked only what is in it can be checked.
         if (
             not self._frames.is_unpacked(index)
@@ -220,20 +220,5 @@ class _ShardChecks:
         ):
             yield Problem(name=shard.key, problem="it does not match its digest")
         else:
-            yield from self._wrong_tables(index)
-
-    def _wrong_tables(self, shard: int) -> Iterator[Problem]:
-        """Write the text of each table anew, and compare it with its digest."""
-        kept: Recent[SegmentId, TableSegment] = Recent(self._segments.fetch, keep=_SEGMENTS_KEPT)
-        for member in self._tables.get(shard, ()):
-            of_text = hashlib.sha256()
-            try:
-                for index, segment_id in enumerate(segment_ids(member)):
-                    parts = [(member, index)]
-                    for _, _, text in self._segments.texts(kept.get(segment_id), parts):
-                        of_text.update(text)
-            except IntegrityError as error:
-                yield Problem(name=member.path, problem=error.message)
-                continue
-            if DIGEST_PREFIX + of_text.hexdigest() != member.digest:
-                yield Problem(name=member.path, problem="its contents differ")
+            for member, wrong in tables.problems():
+                yield Problem(name=member.path, problem=wrong)
