@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,6 +138,20 @@ def test_a_way_that_is_not_sure_is_not_told_as_one_that_is() -> None:
         change="x", code="", verdict=Verdict.TIGHT, peak_reserved_bytes=WAY.peak_reserved_bytes
     )
     assert "it may just fit with x" in shown(plan(way=tight), detailed=False)
+
+
+@pytest.mark.parametrize(("batch_size", "is_told"), [(4, False), (1 << 20, True)])
+def test_a_largest_batch_at_which_the_search_ended_is_told_as_that(
+    batch_size: int, *, is_told: bool
+) -> None:
+    given = plan()
+    options = tuple(
+        replace(o, max_batch_size=batch_size, verdict=Verdict.FITS) for o in given.options
+    )
+    given = replace(given, options=options)
+    note = f"batches above {batch_size} samples were not tried, and may fit"
+    assert (note in plan_document(given)["options"][0]["notes"]) is is_told
+    assert (note in shown(given, detailed=False)) is is_told
 
 
 def test_why_nothing_fits_is_left_to_the_error_that_comes_with_the_text() -> None:

@@ -69,6 +69,11 @@ def find_max_batch_size(
     return _search(lambda batch_size: excess(batch_size) <= 0, guess)
 
 
+def is_search_end(batch_size: int) -> bool:
+    """Whether a size that was found is where the search ends, so that a larger one may fit too."""
+    return batch_size >= _LARGEST_BATCH - _LARGEST_BATCH // _EXACT_TO
+
+
 def _search(fits_at: Callable[[int], bool], guess: int) -> int:
     """Return the largest size that fits; one does. In longer and longer strides, then by halves."""
     fits, too_large = 1, _LARGEST_BATCH + 1

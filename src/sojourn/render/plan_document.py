@@ -112,6 +112,7 @@ def _option_document(option: Option) -> dict[str, Any]:
         "weekly_quota_seconds": row.weekly_quota_s,
         "stale": list(option.stale),
         **_job_document(option.job),
+        "notes": _notes(option.job.feed_words, *option.notes),
         "ways_to_fit": [_way_document(way) for way in option.ways_to_fit],
         "reasons": _option_reasons(option),
     }
@@ -134,8 +135,12 @@ def _job_document(job: JobForecast) -> dict[str, Any]:
         "affordable": job.affordable,
         "ends_before_deadline": job.ends_before_deadline,
         "input": _feed_document(job.feed),
-        "notes": [note for note in (job.feed_words, *job.notes) if note],
+        "notes": _notes(job.feed_words, *job.notes),
     }
+
+
+def _notes(*notes: str) -> list[str]:
+    return [note for note in notes if note]
 
 
 def _feed_document(feed: Feed | None) -> dict[str, Any] | None:
