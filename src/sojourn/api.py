@@ -82,7 +82,7 @@ def plan(
         epochs: Instead of what the script's own loop says.
         deadline_s: Seconds within which the job shall end, from its start.
         prefer: What ranks first: "cheapest" or "fastest".
-        data_bytes: What has to be brought to the runtime; what lies under `paths` if None.
+        data_bytes: Bytes that have to be brought to the runtime; what lies under `paths` if None.
         save_trace: A .json or .json.gz file for the traces, to plan from again without the script.
         progress: Where to report to.
 
@@ -454,9 +454,9 @@ def open_dataset(store: str | Path, *, revision: str | None = None) -> Dataset:
     those in its zips; the address may be that of one object, too.
 
     Args:
-        store: Where it is: `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
-            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a
-            plain path.
+        store: Where it is: `kaggle://OWNER/DATASET`, `hf://datasets/OWNER/NAME`,
+            `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`,
+            `https://HOST/PATH`, `file:///PATH` or a plain path.
         revision: An earlier one; the newest if None.
 
     Raises:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1, max=1 << 20),
+    metavar="N",
     help="Instead of what the script gives its DataLoaders, in samples.",
 )
 @click.option(
@@ -68,7 +69,11 @@ if TYPE_CHECKING:
     help="Write the traces, .json or .json.gz, to plan from again without the script.",
 )
 @click.option(
-    "--timeout", default="5m", show_default=True, help="How long one pass of tracing may take."
+    "--timeout",
+    default="5m",
+    show_default=True,
+    metavar="DURATION",
+    help="How long one pass of tracing may take: 90s, 10m.",
 )
 @click.option(
     "--any-torch", is_flag=True, help="Go on with a torch that tracing is not tested with."
