@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # More are asked for ahead than one connection brings in the time that it takes to use one.
 AHEAD = 6
-# Each is some 16 MiB, as they are written by default: those ahead, and those in use.
+# Frames are 8 MiB, segments 16, as they are written by default: those ahead, and those in use.
 _KEPT = AHEAD + 8
 _REQUESTS = 8
 

@@ -124,7 +124,7 @@ class FrameShuffle:
     Args:
         data: What `Dataset.as_torch` returned.
         seed: Of the order; passes draw from it one after the other.
-        frames_in_hand: How many frames are mixed and held, in each process; 32 MiB each as they
+        frames_in_hand: How many frames are mixed and held, in each process; 8 MiB each as they
             are written by default.
         batch_size: In files, the loader's.
         workers: How many the loader has.
