@@ -101,11 +101,14 @@ def _excess(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> float:
 
 
 def trial_of(case: Case, max_batch_size: int) -> Variant | None:
-    """Return what to trace to try a scale: the size found, if that is near enough to be cheap."""
+    """Return what to trace to try a scale: the size found, if that is near enough to be cheap.
+
+    Where not even one sample fits, that is tried of one.
+    """
     trace = case.trace
-    if case.traced.scale is None or not trace.batch_size or not max_batch_size:
+    if case.traced.scale is None or not trace.batch_size:
         return None
-    size = min(max_batch_size, trace.batch_size * _LARGEST_TRIAL)
+    size = min(max(1, max_batch_size), trace.batch_size * _LARGEST_TRIAL)
     return None if size == trace.batch_size else _at(case, size)
 
 
