@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from sojourn.catalog.models import Accelerator, RuntimeType
+from sojourn.cli.plan import _remedy
 from sojourn.forecast.changes import Kept
 from sojourn.forecast.curve import memory_curve
 from sojourn.forecast.host import forecast_host
@@ -152,6 +153,17 @@ def test_a_largest_batch_at_which_the_search_ended_is_told_as_that(
     note = f"batches above {batch_size} samples were not tried, and may fit"
     assert (note in plan_document(given)["options"][0]["notes"]) is is_told
     assert (note in shown(given, detailed=False)) is is_told
+
+
+@pytest.mark.parametrize(("largest", "is_advised"), [(4, True), (None, True), (0, False)])
+def test_smaller_batches_are_not_advised_where_not_even_one_sample_fits(
+    largest: int | None, *, is_advised: bool
+) -> None:
+    given = plan()
+    options = tuple(replace(o, max_batch_size=largest, ways_to_fit=()) for o in given.options)
+    advice = _remedy(replace(given, options=options))
+    assert ("--batch-size" in advice) is is_advised
+    assert advice.endswith("ook at larger runtime types (`sojourn runtimes`).")
 
 
 def test_why_nothing_fits_is_left_to_the_error_that_comes_with_the_text() -> None:
