@@ -265,6 +265,7 @@ def run(
     from sojourn.runs.request import check_request, check_runtime, new_run_id
     from sojourn.runs.supervisor import Supervisor
     from sojourn.runtimes.local import LocalRuntime
+    from sojourn.stores.known_secrets import known_secrets
     from sojourn.stores.url import open_store
 
     check_runtime(on)
@@ -282,6 +283,7 @@ def run(
         on_output=on_output or (lambda _text: None),
         progress=reporter,
         now=lambda: datetime.now(UTC),
+        secrets=known_secrets(os.environ),
     )
     return supervisor.supervise(request, RunFolder(path=default_root() / run_id))
 
