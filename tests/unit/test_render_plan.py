@@ -16,6 +16,7 @@ from sojourn.forecast.host import forecast_host
 from sojourn.forecast.memory import Range, Verdict, forecast_memory
 from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.fit import WayToFit
+from sojourn.planning.job import NO_FORECAST
 from sojourn.planning.plan import Option, Plan
 from sojourn.render.plan import plan_text
 from sojourn.render.plan_document import plan_document
@@ -112,6 +113,16 @@ def test_the_document_says_where_the_memory_goes_and_what_would_make_it_fit() ->
     assert document["trace"]["kept"] == [
         {"line": "train.py:9", "holder": "losses", "step_bytes": 8 * MIB}
     ]
+
+
+def test_each_forecast_of_a_job_is_low_expected_and_high() -> None:
+    given = plan()
+    job = replace(NO_FORECAST, staging_s=240.0, checkpoint_s=60.0)
+    options = tuple(replace(option, job=job) for option in given.options)
+    document = plan_document(replace(given, options=options))["options"][0]
+    assert document["staging_seconds"] == {"low": 240, "expected": 240, "high": 240}
+    assert document["checkpoint_seconds"] == {"low": 60, "expected": 60, "high": 60}
+    assert document["run_seconds"] is None
 
 
 def test_a_way_is_told_once_for_all_runtime_types_with_that_card() -> None:
