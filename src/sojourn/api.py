@@ -82,7 +82,7 @@ def plan(
         epochs: Instead of what the script's own loop says.
         deadline_s: Seconds within which the job shall end, from its start.
         prefer: What ranks first: "cheapest" or "fastest".
-        data_bytes: What has to be brought to the runtime; what lies under `paths` if None.
+        data_bytes: Bytes that have to be brought to the runtime; what lies under `paths` if None.
         save_trace: A .json or .json.gz file for the traces, to plan from again without the script.
         progress: Where to report to.
 
@@ -265,6 +265,7 @@ def run(
     from sojourn.runs.request import check_request, check_runtime, new_run_id
     from sojourn.runs.supervisor import Supervisor
     from sojourn.runtimes.local import LocalRuntime
+    from sojourn.stores.known_secrets import known_secrets
     from sojourn.stores.url import open_store
 
     check_runtime(on)
@@ -282,6 +283,7 @@ def run(
         on_output=on_output or (lambda _text: None),
         progress=reporter,
         now=lambda: datetime.now(UTC),
+        secrets=known_secrets(os.environ),
     )
     return supervisor.supervise(request, RunFolder(path=default_root() / run_id))
 
@@ -457,9 +459,9 @@ def open_dataset(
     those in its zips; the address may be that of one object, too.
 
     Args:
-        store: Where it is: `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
-            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `https://HOST/PATH`, `file:///PATH` or a
-            plain path.
+        store: Where it is: `kaggle://OWNER/DATASET`, `hf://datasets/OWNER/NAME`,
+            `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`,
+            `https://HOST/PATH`, `file:///PATH` or a plain path.
         revision: An earlier one; the newest if None.
         progress: Is told when the store is waited for, now or later.
 

@@ -45,6 +45,7 @@ _ENOUGH_MEMORY_BYTES = 4 * GIB
 _ENOUGH_DISK_BYTES = 2 * GIB
 
 _USAGE = UsageError.exit_code
+_ERRORS = {kind.exit_code: kind for kind in (UsageError, CatalogError, StoreError)}
 _KEY_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _MORE_NAMES = (
     "AWS_SESSION_TOKEN",
@@ -65,6 +66,7 @@ class Check:
         detail: What was found, with the value.
         remedy: What to do where it is not well, else empty.
         exit_code: The command's exit status where this is not well; 0 if only some verbs need it.
+        error: What was raised, where that is why it is not well.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Check:
     detail: str
     remedy: str = ""
     exit_code: int = 0
+    error: SojournError | None = None
 
     @property
     def required(self) -> bool:
@@ -118,9 +121,13 @@ def examine_machine(
     return tuple(checks)
 
 
-def exit_code_of(checks: Iterable[Check]) -> int:
-    """Return the exit status of the first required check that is not well; 0 if all are."""
-    return next((check.exit_code for check in checks if check.required and not check.ok), 0)
+def find_failure(checks: Iterable[Check]) -> SojournError | None:
+    """Find the first required check that is not well, as an error with its exit status."""
+    failed = next((check for check in checks if check.required and not check.ok), None)
+    if failed is None:
+        return None
+    kind = _ERRORS.get(failed.exit_code, UsageError)
+    return failed.error or kind(f"{failed.name}: {failed.detail}.", remedy=failed.remedy)
 
 
 def installed_version(package: str) -> str | None:
@@ -346,4 +353,5 @@ def _failed(name: str, error: SojournError) -> Check:
         detail=error.message,
         remedy=error.remedy,
         exit_code=error.exit_code,
+        error=error,
     )

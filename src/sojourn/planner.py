@@ -219,7 +219,9 @@ def _means(request: PlanRequest, terms: Terms) -> _Means:
     entries = read_ledger(default_ledger_path())
     own = load_catalog(default_overlay_path())
     catalog, rate_notes = with_observed_rates(own, entries, today=today)
-    chosen = _chosen_runtime_types(catalog, request.on, request.subscription)
+    # One id is as easily given by itself, and is a sequence of letters.
+    on = (request.on,) if isinstance(request.on, str) else request.on
+    chosen = _chosen_runtime_types(catalog, on, request.subscription)
     if request.subscription is not None:
         terms = replace(terms, subscription=get_subscription(catalog, request.subscription))
     notes = [f"{row.id}: {rate_notes[row.id]}" for row in chosen if row.id in rate_notes]

@@ -9,6 +9,7 @@ import pytest
 
 from sojourn.cli import root
 from sojourn.cli._errors import run_guarded
+from sojourn.errors import CatalogError
 from sojourn.health import (
     Check,
     examine_catalog,
@@ -21,7 +22,7 @@ from sojourn.health import (
     examine_s3_credentials,
     examine_store,
     examine_torch,
-    exit_code_of,
+    find_failure,
 )
 from sojourn.tracing.versions import TESTED_RANGE
 from sojourn.units import GIB
@@ -266,6 +267,8 @@ def test_exit_status_is_that_of_the_first_required_failure() -> None:
     catalog = Check(name="c", ok=False, detail="", exit_code=3)
     store = Check(name="d", ok=False, detail="", exit_code=5)
 
-    assert exit_code_of([]) == 0
-    assert exit_code_of([well, optional]) == 0
-    assert exit_code_of([well, optional, catalog, store]) == 3
+    assert find_failure([]) is None
+    assert find_failure([well, optional]) is None
+    failure = find_failure([well, optional, catalog, store])
+    assert isinstance(failure, CatalogError)
+    assert failure.exit_code == 3

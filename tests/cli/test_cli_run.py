@@ -159,6 +159,18 @@ def test_bad_input_is_one_paragraph(
     assert document(capfd)["runs"] == []
 
 
+def test_a_secret_that_is_known_here_is_not_in_the_journal_though_it_is_an_argument(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "plainwordsonly")
+    (project / "train.py").write_text("")
+    assert sojourn("run", "train.py", "--on", "local", "--", "plainwordsonly", "x") == 0
+    (journal,) = (tmp_path / "STATE" / "sojourn" / "runs").glob("*/journal.jsonl")
+    started = json.loads(journal.read_text().splitlines()[0])
+    assert started["args"] == ["***", "x"]
+    assert "plainwordsonly" not in journal.read_text()
+
+
 def test_runs_and_logs_tell_what_was_run(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert sojourn("runs") == 0
     assert "No runs yet" in capfd.readouterr().out

@@ -82,6 +82,28 @@ def test_figures_over_180_days_old_bear_a_star(state: Path) -> None:
     assert "1.07" in lines["colab/t4"]  # the shipped one is newer
 
 
+def test_a_rate_of_one_s_own_is_yours_with_a_source_too(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    catalog = tmp_path / "config" / "sojourn" / "catalog.toml"
+    catalog.parent.mkdir(parents=True)
+    catalog.write_text(
+        '[runtime_types."colab/t4"]\nrate_units_per_hour = 1.5\n'
+        'sources.rate_units_per_hour = { source = "my panel", as_of = "2026-11-24" }\n'
+    )
+    note(state, at="2026-11-25T00:00:00Z", kind="rate", runtime_type="colab/t4", units=9.0)
+    text = sojourn("wallet").stdout
+    lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("colab/")}
+    assert lines["colab/t4"].split()[1:] == [
+        "1.50",
+        "2026-11-24",
+        "your",
+        "catalog.toml",
+        "unknown",
+    ]
+
+
 def test_a_damaged_ledger_is_told_with_its_line(state: Path) -> None:
     (state / "ledger.jsonl").write_text('{"at": 1}\n')
     for arguments in (("wallet",), ("plan", "x.json")):

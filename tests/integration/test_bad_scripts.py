@@ -74,7 +74,7 @@ def test_one_that_ends_its_process_is_named_with_what_it_printed(tmp_path: Path)
     code = f"import os\nprint('no licence', flush=True)\nos._exit(0)\n{TRAINING}"
     said = refusal(plan(tmp_path, code))
     assert "train.py ended its own process (exit status 0)" in said
-    assert "no licence\n" in said
+    assert "It printed last: no licence." in said
     assert "os._exit" in said
 
 

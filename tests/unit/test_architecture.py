@@ -29,3 +29,20 @@ def test_every_room_has_its_place_in_the_picture() -> None:
     }
     # The shipped contract suite is a room for tests, outside the house.
     assert rooms - {"testing"} == placed
+
+
+def test_environment_variables_are_read_where_the_picture_says() -> None:
+    rooms = ROOT / "src" / "sojourn"
+    reading = {
+        path.relative_to(rooms).as_posix()
+        for path in rooms.rglob("*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text("utf-8"))
+    }
+    # Others, and the child processes, which set their own, are given the variables.
+    edges = {"api.py", "planner.py", "stores/url.py", "dataset/ray_engine.py"}
+    children = {
+        *("script/quiet.py", "tracing/child.py", "tracing/probe_child.py", "tracing/device.py"),
+    }
+    assert {
+        path for path in reading if not path.startswith(("cli/", "runtimes/", "testing/"))
+    } == edges | children

@@ -94,10 +94,15 @@ def test_overlay_may_give_sources_of_its_own(overlay: Path) -> None:
     row = get_runtime_type(load_catalog(overlay), "colab/t4")
 
     assert row.sources["rate_units_per_hour"] == Source(source="my panel", as_of="2026-11-02")
+    assert row.sources["rate_units_per_hour"].is_yours
+    assert not row.sources["host_memory_bytes"].is_yours
 
 
-def test_session_limit_of_ones_own_goes_before_the_subscription(overlay: Path) -> None:
-    overlay.write_text('[runtime_types."colab/t4"]\nsession_limit_s = 7200\n', encoding="utf-8")
+@pytest.mark.parametrize("source", ["", 'sources.session_limit_s = { source = "my panel" }\n'])
+def test_session_limit_of_ones_own_goes_before_the_subscription(overlay: Path, source: str) -> None:
+    overlay.write_text(
+        f'[runtime_types."colab/t4"]\nsession_limit_s = 7200\n{source}', encoding="utf-8"
+    )
 
     catalog = load_catalog(overlay)
 

@@ -68,13 +68,12 @@ def test_an_unknown_revision_tells_the_ten_newest_with_date_and_message(
     ]
     with pytest.raises(UsageError) as caught:
         load_manifest(memory, revision="0123456789abcdef")
-    head, *lines, more = caught.value.remedy.splitlines()
-    assert head == "There are, newest first:"
-    assert lines == [
-        f"  {later[day - 1]}  2026-03-{day:02}T00:00:00Z  number {day} of many"
+    named = [
+        f"{later[day - 1]} (2026-03-{day:02}T00:00:00Z, 'number {day} of many')"
         for day in range(11, 1, -1)
     ]
-    assert more == "  and 2 more"
+    said = ", ".join([*named, "and 2 more"])
+    assert caught.value.remedy == f"There are, newest first: {said}."
     assert first not in caught.value.remedy
 
 
@@ -89,6 +88,6 @@ def test_revisions_are_told_where_the_newest_manifest_is_damaged_or_gone(
         memory.put("sojourn.json", b"{")
     with pytest.raises(UsageError) as caught:
         load_manifest(memory, revision="0123456789abcdef")
-    newest, oldest = caught.value.remedy.splitlines()[1:]
-    assert newest == f"  {second}  2026-03-01T00:00:00Z  {'m' * 59}…"
-    assert oldest == f"  {first}  2026-01-02T00:00:00Z"
+    newest = f"{second} (2026-03-01T00:00:00Z, '{'m' * 59}…')"
+    oldest = f"{first} (2026-01-02T00:00:00Z)"
+    assert caught.value.remedy == f"There are, newest first: {newest}, {oldest}."

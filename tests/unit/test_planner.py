@@ -80,3 +80,5 @@ def test_traces_that_are_none_and_runtimes_that_are_none_have_their_own_errors(
         sojourn.plan(tmp_path / "t.json")
     with pytest.raises(CatalogError):
         sojourn.plan(tmp_path / "t.json", on=["colab/t5"])
+    with pytest.raises(CatalogError, match="colab/t5"):
+        sojourn.plan(tmp_path / "t.json", on="colab/t5")

@@ -233,6 +233,23 @@ def test_a_scale_that_a_trace_bears_out_is_trusted() -> None:
     assert [f.verdict is Verdict.FITS for f in fits if f] == [True, False]
 
 
+@pytest.mark.parametrize("names", [("x/t4",), ("x/t4", "x/l4")])
+def test_where_not_even_one_sample_fits_the_largest_batch_is_0_whatever_else_is_asked(
+    names: tuple[str, ...],
+) -> None:
+    script = Script(sample_bytes=GIB // 10, state_bytes=16 * GIB)
+    first = script.trace(Changes())
+    scale = BatchScale(first, script.trace(Changes(batch_size=32)))
+    plan = make_plan(
+        target="a.py",
+        runtime_types=[CATALOG.runtime_types[name] for name in names],
+        catalog=CATALOG,
+        trace_for=lambda _: Traced(trace=first, scale=scale),
+        retrace=script.retrace,
+    )
+    assert option(plan, "x/t4").max_batch_size == 0
+
+
 def test_a_scale_that_a_trace_contradicts_gives_way_to_traced_sizes() -> None:
     script = Script(sample_bytes=GIB // 10)
 

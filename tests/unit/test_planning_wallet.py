@@ -94,8 +94,14 @@ def test_an_old_rate_stands_where_the_shipped_one_is_older_still_and_is_flagged(
     assert next(r for r in wallet([old]).rates if r.runtime_type == "colab/l4").is_stale
 
 
-def test_what_the_user_wrote_into_the_catalog_goes_before_what_was_observed() -> None:
-    mine = replace(T4, sources={"rate_units_per_hour": Source(source=YOUR_FIGURE)})
+@pytest.mark.parametrize(
+    "source",
+    [Source(source=YOUR_FIGURE), Source(source="my panel", as_of="2026-11-24", is_in_overlay=True)],
+)
+def test_what_the_user_wrote_into_the_catalog_goes_before_what_was_observed(
+    source: Source,
+) -> None:
+    mine = replace(T4, sources={"rate_units_per_hour": source})
     catalog = replace(CATALOG, runtime_types={"colab/t4": mine})
     unchanged, notes = with_observed_rates(catalog, [seen("colab/t4", 9.0, NOW)], today=TODAY)
     assert (rate_of(unchanged, "colab/t4")[0], notes) == (1.07, {})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -42,3 +43,22 @@ def test_command_line_help_loads_neither_torch_nor_tables() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_says_what_it_is_and_what_it_raises() -> None:
+    for name in sojourn.__all__:
+        thing = getattr(sojourn, name)
+        assert inspect.getdoc(thing), name
+        if inspect.isfunction(thing):
+            assert "Raises:" in (thing.__doc__ or ""), name
+
+
+@pytest.mark.parametrize("kind", [sojourn.Dataset, sojourn.Plan])
+def test_every_public_method_and_property_says_what_it_is(kind: type) -> None:
+    own = {
+        name: thing
+        for name, thing in vars(kind).items()
+        if not name.startswith("_") and (callable(thing) or isinstance(thing, property))
+    }
+    assert own
+    assert not {name for name, thing in own.items() if not thing.__doc__}

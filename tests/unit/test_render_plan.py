@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from sojourn.catalog.models import Accelerator, RuntimeType
+from sojourn.cli.plan import _remedy
 from sojourn.forecast.changes import Kept
 from sojourn.forecast.curve import memory_curve
 from sojourn.forecast.host import forecast_host
 from sojourn.forecast.memory import Range, Verdict, forecast_memory
 from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.fit import WayToFit
+from sojourn.planning.job import NO_FORECAST
 from sojourn.planning.plan import Option, Plan
 from sojourn.render.plan import plan_text
 from sojourn.render.plan_document import plan_document
@@ -112,6 +115,16 @@ def test_the_document_says_where_the_memory_goes_and_what_would_make_it_fit() ->
     ]
 
 
+def test_each_forecast_of_a_job_is_low_expected_and_high() -> None:
+    given = plan()
+    job = replace(NO_FORECAST, staging_s=240.0, checkpoint_s=60.0)
+    options = tuple(replace(option, job=job) for option in given.options)
+    document = plan_document(replace(given, options=options))["options"][0]
+    assert document["staging_seconds"] == {"low": 240, "expected": 240, "high": 240}
+    assert document["checkpoint_seconds"] == {"low": 60, "expected": 60, "high": 60}
+    assert document["run_seconds"] is None
+
+
 def test_a_way_is_told_once_for_all_runtime_types_with_that_card() -> None:
     text = shown(plan(), detailed=False)
     assert "On x/t4, x/t4-big it fits with mixed precision (float16) (up to 2.8 GiB)." in text
@@ -137,6 +150,31 @@ def test_a_way_that_is_not_sure_is_not_told_as_one_that_is() -> None:
         change="x", code="", verdict=Verdict.TIGHT, peak_reserved_bytes=WAY.peak_reserved_bytes
     )
     assert "it may just fit with x" in shown(plan(way=tight), detailed=False)
+
+
+@pytest.mark.parametrize(("batch_size", "is_told"), [(4, False), (1 << 20, True)])
+def test_a_largest_batch_at_which_the_search_ended_is_told_as_that(
+    batch_size: int, *, is_told: bool
+) -> None:
+    given = plan()
+    options = tuple(
+        replace(o, max_batch_size=batch_size, verdict=Verdict.FITS) for o in given.options
+    )
+    given = replace(given, options=options)
+    note = f"batches above {batch_size} samples were not tried, and may fit"
+    assert (note in plan_document(given)["options"][0]["notes"]) is is_told
+    assert (note in shown(given, detailed=False)) is is_told
+
+
+@pytest.mark.parametrize(("largest", "is_advised"), [(4, True), (None, True), (0, False)])
+def test_smaller_batches_are_not_advised_where_not_even_one_sample_fits(
+    largest: int | None, *, is_advised: bool
+) -> None:
+    given = plan()
+    options = tuple(replace(o, max_batch_size=largest, ways_to_fit=()) for o in given.options)
+    advice = _remedy(replace(given, options=options))
+    assert ("--batch-size" in advice) is is_advised
+    assert advice.endswith("ook at larger runtime types (`sojourn runtimes`).")
 
 
 def test_why_nothing_fits_is_left_to_the_error_that_comes_with_the_text() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sojourn.tracing.failures import brief, explain
+from sojourn.tracing.failures import brief, explain, explain_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,3 +98,9 @@ def test_a_relative_path_is_said_to_count_from_the_script() -> None:
     assert "--path" not in remedy
     _, remedy = explained(raised(lambda: open("/nowhere/train.csv")))  # noqa: PTH123, SIM115
     assert "--path REMOTE=LOCAL" in remedy
+
+
+def test_what_a_process_printed_before_it_ended_stays_in_one_paragraph() -> None:
+    error = explain_ending(3, target="train.py", tail=["loading", "no licence"])
+    assert "before it was traced. It printed last: loading / no licence." in error.message
+    assert "\n" not in str(error)

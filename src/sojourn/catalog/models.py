@@ -27,15 +27,19 @@ def first_day(as_of: str) -> date:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a figure comes from, and its date (`YYYY-MM-DD`, or as much of it as is known)."""
+    """Where a figure comes from, and its date (`YYYY-MM-DD`, or as much of it as is known).
+
+    `is_in_overlay` tells that the user's own catalog names this source for a figure of its own.
+    """
 
     source: str
     as_of: str | None = None
+    is_in_overlay: bool = field(default=False, compare=False)
 
     @property
     def is_yours(self) -> bool:
-        """Whether the user's own catalog gave the figure."""
-        return self.source == YOUR_FIGURE
+        """Whether the user's own catalog gave the figure, with a source or without."""
+        return self.is_in_overlay or self.source == YOUR_FIGURE
 
     @property
     def is_observed(self) -> bool:

@@ -115,7 +115,9 @@ def _read_sources(table: object, *, keys: Iterable[str], place: Place) -> dict[s
         texts = {name: _text(name, value, place) for name, value in entry.items()}
         if not place.is_overlay and "as_of" not in texts:
             raise place.error(f"the source of `{key}` has no date.", _SOURCES_FORM)
-        sources[key] = Source(source=texts["source"], as_of=texts.get("as_of"))
+        sources[key] = Source(
+            source=texts["source"], as_of=texts.get("as_of"), is_in_overlay=place.is_overlay
+        )
     return sources
 
 

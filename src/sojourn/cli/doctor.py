@@ -40,7 +40,7 @@ def command(output: Output, *, store: str | None, live: bool) -> int:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     from sojourn.catalog import default_overlay_path
     from sojourn.errors import UsageError
-    from sojourn.health import examine_live, examine_machine, exit_code_of
+    from sojourn.health import examine_live, examine_machine, find_failure
     from sojourn.render.doctor import doctor_document, doctor_text
 
     if live and store is None:
@@ -55,5 +55,8 @@ def command(output: Output, *, store: str | None, live: bool) -> int:
     )
     if live and store is not None:
         checks += examine_live(store, progress=output.progress())
-    output.result(doctor_document(checks), lambda: doctor_text(checks))
-    return exit_code_of(checks)
+    document, failure = doctor_document(checks), find_failure(checks)
+    if failure is not None:
+        return output.failed_result(document, lambda: doctor_text(checks), failure)
+    output.result(document, lambda: doctor_text(checks))
+    return 0

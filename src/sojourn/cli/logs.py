@@ -43,6 +43,8 @@ def command(output: Output, *, run: str, follow: bool) -> None:
         text = read_log(folder).decode(errors="replace")
         output.result(log_document(folder.id, text), lambda: text)
         return
+    if output.quiet:
+        return
     for part in follow_log(folder, wait=time.sleep) if follow else [read_log(folder)]:
         sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()

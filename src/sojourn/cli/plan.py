@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1, max=1 << 20),
+    metavar="N",
     help="Instead of what the script gives its DataLoaders, in samples.",
 )
 @click.option(
@@ -68,7 +69,11 @@ if TYPE_CHECKING:
     help="Write the traces, .json or .json.gz, to plan from again without the script.",
 )
 @click.option(
-    "--timeout", default="5m", show_default=True, help="How long one pass of tracing may take."
+    "--timeout",
+    default="5m",
+    show_default=True,
+    metavar="DURATION",
+    help="How long one pass of tracing may take: 90s, 10m.",
 )
 @click.option(
     "--any-torch", is_flag=True, help="Go on with a torch that tracing is not tested with."
@@ -159,12 +164,16 @@ def _show(plan: Plan, output: Output, html: Path | None) -> int:
 def _remedy(plan: Plan) -> str:
     """Name what can be done about a job that fits nowhere, and nothing that cannot."""
     has_ways = any(option.ways_to_fit for option in plan.options)
-    steps = [
-        *(["see the ways to fit above"] if has_ways else []),
+    may_shrink = any(option.max_batch_size != 0 for option in plan.options)
+    smaller = (
         "plan with a smaller --batch-size"
         if plan.trace.is_batch_size_known_to_loader
-        else "make its batches smaller, in the script or by its own arguments after `--`",
+        else "make its batches smaller, in the script or by its own arguments after `--`"
+    )
+    steps = [
+        *(["see the ways to fit above"] if has_ways else []),
+        *([smaller] if may_shrink else []),
         "look at larger runtime types (`sojourn runtimes`)",
     ]
-    text = ", or ".join([", ".join(steps[:-1]), steps[-1]])
+    text = ", or ".join(filter(None, [", ".join(steps[:-1]), steps[-1]]))
     return f"{text[0].upper()}{text[1:]}."

@@ -22,7 +22,11 @@ from sojourn.errors import NothingFitsError, UsageError
     help="What the script opens under REMOTE is found under LOCAL; repeatable.",
 )
 @click.option(
-    "--timeout", default="10m", show_default=True, help="How long the steps may take, with start."
+    "--timeout",
+    default="10m",
+    show_default=True,
+    metavar="DURATION",
+    help="How long the steps may take, with start: 90s, 10m.",
 )
 @click.option(
     "--any-torch", is_flag=True, help="Forecast with a torch that tracing is not tested with."

@@ -38,8 +38,8 @@ def command(
     In GLOB, * and ? stay within one folder, ** crosses folders, [abc] is one of these. A name
     without any of them takes the folder of that name with all that is in it.
 
-    Costs what the store asks for reading. Needs free space for the files, and memory for eight
-    parts of 32 MiB, packed and unpacked.
+    Costs what the store asks for reading. Needs free space for the files, and some 300 MB of
+    memory: eight parts of 8 to 16 MiB as they come, and two of them unpacked.
 
     \b
     Example:

@@ -218,14 +218,21 @@ def _unknown(store: Store, wanted: str, there: list[str]) -> UsageError:
 
 
 def _listed(store: Store, revisions: list[str]) -> str:
-    """Return a list of the newest of these revisions, a line each."""
+    """Return the newest of these revisions, in one sentence: an error is one paragraph."""
     newest = _newest(store, revisions)
-    lines = [f"\n  {m.revision}  {m.created}  {_shortened(m.message)}".rstrip() for m in newest]
+    named = [f"{m.revision} ({_told(m)})" for m in newest]
     # Those that cannot be read are named all the same, as far as there is room.
     rest = [r for r in revisions if r not in {m.revision for m in newest}]
-    lines += [f"\n  {revision}" for revision in rest[: _MOST_REVISIONS_NAMED - len(newest)]]
-    more = len(revisions) - len(lines)
-    return "There are, newest first:" + "".join(lines) + (f"\n  and {more} more" if more else "")
+    named += rest[: _MOST_REVISIONS_NAMED - len(newest)]
+    more = len(revisions) - len(named)
+    last = [f"and {more} more"] if more else []
+    return f"There are, newest first: {', '.join([*named, *last])}."
+
+
+def _told(manifest: Manifest) -> str:
+    """Return when a revision was pushed, and its message if it has one."""
+    message = _shortened(manifest.message)
+    return f"{manifest.created}, {message!r}" if message else manifest.created
 
 
 def _newest(store: Store, revisions: list[str]) -> list[Manifest]:

@@ -69,6 +69,11 @@ def find_max_batch_size(
     return _search(lambda batch_size: excess(batch_size) <= 0, guess)
 
 
+def is_search_end(batch_size: int) -> bool:
+    """Whether a size that was found is where the search ends, so that a larger one may fit too."""
+    return batch_size >= _LARGEST_BATCH - _LARGEST_BATCH // _EXACT_TO
+
+
 def _search(fits_at: Callable[[int], bool], guess: int) -> int:
     """Return the largest size that fits; one does. In longer and longer strides, then by halves."""
     fits, too_large = 1, _LARGEST_BATCH + 1
@@ -96,11 +101,14 @@ def _excess(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> float:
 
 
 def trial_of(case: Case, max_batch_size: int) -> Variant | None:
-    """Return what to trace to try a scale: the size found, if that is near enough to be cheap."""
+    """Return what to trace to try a scale: the size found, if that is near enough to be cheap.
+
+    Where not even one sample fits, that is tried of one.
+    """
     trace = case.trace
-    if case.traced.scale is None or not trace.batch_size or not max_batch_size:
+    if case.traced.scale is None or not trace.batch_size:
         return None
-    size = min(max_batch_size, trace.batch_size * _LARGEST_TRIAL)
+    size = min(max(1, max_batch_size), trace.batch_size * _LARGEST_TRIAL)
     return None if size == trace.batch_size else _at(case, size)
 
 

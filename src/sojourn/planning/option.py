@@ -10,6 +10,7 @@ from sojourn.forecast.host import forecast_host
 from sojourn.forecast.memory import Verdict
 from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Role
+from sojourn.planning.batch import is_search_end
 from sojourn.planning.cost import rate_for
 from sojourn.planning.job import NO_FORECAST, JobForecast, Lease, forecast_job
 from sojourn.planning.measured import corrected_memory, corrected_time, correction_words
@@ -55,6 +56,14 @@ class Option:
     job: JobForecast = NO_FORECAST
     session_limit_s: float | None = None
     stale: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is left out of the figures, and what bounds them, in words."""
+        batch_size = self.max_batch_size
+        if batch_size is None or not is_search_end(batch_size):
+            return self.job.notes
+        return (*self.job.notes, f"batches above {batch_size} samples were not tried, and may fit")
 
     @property
     def is_possible(self) -> bool:

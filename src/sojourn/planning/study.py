@@ -133,8 +133,8 @@ class _Scaled:
     def checked(self, retrace: Retrace) -> Mapping[str, int | None]:
         """Return the sizes if the trial agrees, else those that tracing gives."""
         trial = None if self.trial is None else retrace([self.trial])[0]
-        size = self.sizes.get(self.largest.accelerator.id, 0)
-        if size and agrees(self.largest, trial, size=size):
+        size = max(1, self.sizes.get(self.largest.accelerator.id, 0))
+        if self.sizes and agrees(self.largest, trial, size=size):
             return self.sizes
         found = trace_max_batch_sizes(self.group, retrace)
         return {case.accelerator.id: size for case, size in zip(self.group, found, strict=True)}

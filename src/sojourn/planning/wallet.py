@@ -69,7 +69,10 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What a runtime type costs, by whom and since when; `hours` is how long the balance lasts."""
+    """What a runtime type costs, by whom and since when; `hours` is how long the balance lasts.
+
+    `is_yours` tells a figure of the user's own catalog.
+    """
 
     runtime_type: str
     units_per_hour: float | None
@@ -77,6 +80,7 @@ class Rate:
     as_of: str | None
     is_stale: bool
     hours: float | None
+    is_yours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +241,7 @@ def _rate(row: RuntimeType, balance: Balance | None, today: date) -> Rate:
         as_of=source.as_of if source else None,
         is_stale=source is not None and source.is_older_than(STALE_AFTER, today=today),
         hours=balance.units / rate if balance is not None and rate else None,
+        is_yours=_is_yours(row),
     )
 
 

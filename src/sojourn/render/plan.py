@@ -160,7 +160,7 @@ def _time_notes(plan: Plan) -> list[str]:
     for option in plan.options:
         if not option.is_possible:
             continue
-        words = [option.job.feed_words, *option.job.notes, _why_no_time(option, plan.basis)]
+        words = [option.job.feed_words, *option.notes, _why_no_time(option, plan.basis)]
         for line in filter(None, words):
             lines.setdefault(line, []).append(option.runtime_type.id)
     return [f"{', '.join(names)}: {line}." for line, names in lines.items()]

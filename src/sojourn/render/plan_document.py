@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sojourn.forecast.memory import Range
 from sojourn.forecast.trace import Role
 
 if TYPE_CHECKING:
     from sojourn.forecast.changes import Kept
     from sojourn.forecast.curve import CurvePoint, MemoryCurve
-    from sojourn.forecast.memory import MemoryForecast, Range
+    from sojourn.forecast.memory import MemoryForecast
     from sojourn.planning.feeding import Feed
     from sojourn.planning.fit import WayToFit
     from sojourn.planning.job import JobForecast
@@ -112,6 +113,7 @@ def _option_document(option: Option) -> dict[str, Any]:
         "weekly_quota_seconds": row.weekly_quota_s,
         "stale": list(option.stale),
         **_job_document(option.job),
+        "notes": _notes(option.job.feed_words, *option.notes),
         "ways_to_fit": [_way_document(way) for way in option.ways_to_fit],
         "reasons": _option_reasons(option),
     }
@@ -126,16 +128,20 @@ def _job_document(job: JobForecast) -> dict[str, Any]:
         "epochs": job.epochs,
         "run_seconds": _range_document(job.run_s),
         "start_up_seconds": _range_document(job.start_up_s),
-        "staging_seconds": job.staging_s,
-        "checkpoint_seconds": job.checkpoint_s,
+        "staging_seconds": _exact_document(job.staging_s),
+        "checkpoint_seconds": _exact_document(job.checkpoint_s),
         "compute_units": _range_document(job.compute_units),
         "usd": _range_document(job.usd),
         "sessions": job.sessions,
         "affordable": job.affordable,
         "ends_before_deadline": job.ends_before_deadline,
         "input": _feed_document(job.feed),
-        "notes": [note for note in (job.feed_words, *job.notes) if note],
+        "notes": _notes(job.feed_words, *job.notes),
     }
+
+
+def _notes(*notes: str) -> list[str]:
+    return [note for note in notes if note]
 
 
 def _feed_document(feed: Feed | None) -> dict[str, Any] | None:
@@ -221,6 +227,11 @@ def _range_document(value: Range | None) -> dict[str, float] | None:
         "expected": round(value.expected, _DIGITS),
         "high": round(value.high, _DIGITS),
     }
+
+
+def _exact_document(value: float | None) -> dict[str, float] | None:
+    """Return a forecast that has no band, as it enters those that have one, in their form."""
+    return None if value is None else _range_document(Range(low=value, expected=value, high=value))
 
 
 def _way_document(way: WayToFit) -> dict[str, Any]:

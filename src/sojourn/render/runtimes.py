@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sojourn.catalog.models import STALE_AFTER
 from sojourn.render.table import at_full_width
-from sojourn.units import format_bytes
+from sojourn.units import format_bytes, format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +82,7 @@ def _row_document(row: RuntimeType, view: RuntimesView) -> dict[str, Any]:
         "host_memory_bytes": row.host_memory_bytes,
         "disk_bytes": row.disk_bytes,
         "vcpus": row.vcpus,
+        "network_bytes_per_s": row.network_bytes_per_s,
         "rate_units_per_hour": row.rate_units_per_hour,
         "session_limit_s": view.session_limit_s(row),
         "weekly_quota_s": row.weekly_quota_s,
@@ -182,12 +183,17 @@ def _legend(view: RuntimesView) -> Text:
     return Text("\n".join(lines), style="dim")
 
 
+def _network(row: RuntimeType) -> str:
+    return "" if row.network_bytes_per_s is None else format_rate(row.network_bytes_per_s)
+
+
 def _details(row: RuntimeType, view: RuntimesView) -> Text:
     text = Text(f"\n{row.id}\n", style="")
     for label, value in (
         ("for", row.uses),
         ("availability", row.availability),
         ("constraints", row.constraints),
+        ("network", _network(row)),
     ):
         if value:
             text.append(f"  {label}: {value}\n")

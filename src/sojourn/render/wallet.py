@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from sojourn.catalog.models import STALE_AFTER
+from sojourn.catalog.models import OBSERVED, STALE_AFTER, YOUR_FIGURE
 from sojourn.render.table import at_full_width
 from sojourn.runs.journal import format_instant
 from sojourn.units import format_count, format_duration, format_units
@@ -122,7 +122,9 @@ def _by(rate: Rate) -> str:
     """Say whose figure it is; a source's address is too long for a table."""
     if rate.units_per_hour is None:
         return ""
-    return rate.source if rate.source.startswith("your ") else "shipped"
+    if rate.is_yours:
+        return YOUR_FIGURE
+    return rate.source if rate.source == OBSERVED else "shipped"
 
 
 def _quota(quota: Quota) -> str:

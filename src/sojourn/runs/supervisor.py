@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import RunError, SojournError
-from sojourn.redact import redact_address, redact_arguments
+from sojourn.redact import hide_values, redact_address, redact_arguments
 from sojourn.runs import history
 from sojourn.runs.collect import collect_results, mark_files
 from sojourn.runs.events import DataPulled, JobEnded, JobStarted, RunEnded, RunStarted
@@ -27,7 +27,7 @@ from sojourn.runtimes.base import Job
 from sojourn.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sojourn.progress import Progress
@@ -55,6 +55,7 @@ class Supervisor:
         progress: Where notes go.
         now: Returns the present instant, for the journal.
         elapsed_s: A clock that only runs forward, for durations.
+        secrets: What is known to be secret, the longest first; the journal has none of it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Supervisor:
         progress: Progress,
         now: Callable[[], datetime],
         elapsed_s: Callable[[], float] = time.monotonic,
+        secrets: Sequence[str] = (),
     ) -> None:
         self._runtime = runtime
         self._pull = pull
@@ -73,6 +75,7 @@ class Supervisor:
         self._progress = progress
         self._now = now
         self._elapsed_s = elapsed_s
+        self._secrets = secrets
 
     def supervise(self, request: RunRequest, folder: RunFolder) -> RunSummary:
         """Do the run in `folder`, which must not exist yet.
@@ -135,7 +138,7 @@ class Supervisor:
             run=folder.id,
             target=str(request.target),
             runtime=self._runtime.id,
-            args=redact_arguments(request.args),
+            args=redact_arguments([hide_values(arg, self._secrets) for arg in request.args]),
             deadline_s=request.deadline_s,
             out=str(request.out) if request.out else None,
             pid=pid,

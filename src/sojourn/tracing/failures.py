@@ -128,7 +128,7 @@ def explain_ending(status: int, *, target: str, tail: Sequence[str]) -> TraceErr
             "replaced what Python is made of.",
             remedy="Make room, or set TMPDIR to a folder with more; see `ulimit -f` as well.",
         )
-    said = "".join(f"\n  {line}" for line in ["It printed last:", *tail]) + "\n" if tail else ""
+    said = f" It printed last: {' / '.join(tail)}." if tail else ""
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     remedy = _OF_SIGNALS.get(-status, _CRASH) if status < 0 else _EXIT
     return TraceError(
