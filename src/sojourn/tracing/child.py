@@ -93,6 +93,8 @@ def _answer(request: Request) -> NoReturn:
     # Before there are threads, which would stay unconfined.
     guarded = [Path(request.original), *(Path(local) for _, local in request.rules)]
     confine_writes([Path(request.writable), *writable_devices(guarded=guarded)])
+    with contextlib.suppress(FileNotFoundError):  # the folder may be gone
+        request = replace(request, typed_in=str(Path.cwd()))
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
     except SojournError as error:
@@ -405,7 +407,8 @@ def _failure(
     reason = missing.find(error)
     if reason is not None:
         return TraceError(f"{line}: {reason[0]}", remedy=reason[1])
-    message, remedy = explain(error, line=line, target=request.target)
+    places = [place for place in (request.typed_in, request.original) if place]
+    message, remedy = explain(error, line=line, target=request.target, places=places)
     return TraceError(message, remedy=remedy)
 
 
