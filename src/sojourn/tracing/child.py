@@ -74,7 +74,8 @@ def main() -> None:
     adopt_orphans()
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    processes = Processes(replies, _answer)
+    typed_in = _folder_here()
+    processes = Processes(replies, lambda request: _answer(replace(request, typed_in=typed_in)))
     signal.signal(signal.SIGTERM, lambda *_: processes.end())
     # torch's compiler makes its folder when it is imported, and leaves it there.
     os.environ[_COMPILER_FOLDER] = sys.argv[1]
@@ -89,12 +90,17 @@ def main() -> None:
         replies.flush()
 
 
+def _folder_here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it is gone
+        return ""
+
+
 def _answer(request: Request) -> NoReturn:
     # Before there are threads, which would stay unconfined.
     guarded = [Path(request.original), *(Path(local) for _, local in request.rules)]
     confine_writes([Path(request.writable), *writable_devices(guarded=guarded)])
-    with contextlib.suppress(FileNotFoundError):  # the folder may be gone
-        request = replace(request, typed_in=str(Path.cwd()))
     try:
         _finish(request, Answer(trace=dump_trace(_trace(request))))
     except SojournError as error:
