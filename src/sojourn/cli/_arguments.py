@@ -26,7 +26,7 @@ class TargetCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             path = ctx.command_path
-            instead = _INSTEAD.get((self.name or "", error.option_name))
+            instead = _INSTEAD.get((ctx.info_name or "", error.option_name))
             raise UsageError(
                 f"`{path}` takes no {error.option_name}." if instead else error.format_message(),
                 remedy=instead
