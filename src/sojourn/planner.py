@@ -29,6 +29,7 @@ from sojourn.planning.wallet import newest_balance, with_balance, with_observed_
 from sojourn.redact import secret_values
 from sojourn.runs.corrections import default_corrections_path, load_corrections
 from sojourn.runs.ledger import default_ledger_path, read_ledger
+from sojourn.script.elsewhere import found_elsewhere
 from sojourn.script.paths import parse_path_rule
 from sojourn.script.source import read_source
 from sojourn.tracing.saved_file import (
@@ -104,6 +105,7 @@ def plan_job(request: PlanRequest, progress: Progress) -> Plan:
         return _plan_saved(saved, _means(request, terms), progress)
     script, function = parse_step(request.target, request.step, request.batch)
     means = _means(request, terms)
+    means = replace(means, notes=(*means.notes, *_argument_notes(script, request.arguments)))
     check_traceable(script, any_torch=request.any_torch)
     if request.save_trace is not None:
         check_trace_file(Path(request.save_trace))
@@ -133,6 +135,14 @@ def plan_job(request: PlanRequest, progress: Progress) -> Plan:
             data_bytes = means.terms.data_bytes
             recording.save(Path(request.save_trace), target, data_bytes=data_bytes, job=job)
         return plan
+
+
+def _argument_notes(script: Path, arguments: Sequence[str]) -> list[str]:
+    try:
+        here = Path.cwd()
+    except OSError:  # it is gone
+        return []
+    return found_elsewhere(arguments, here=here, script=script.resolve())
 
 
 def _job(script: Path, request: PlanRequest, recording: Recording, means: _Means) -> str:

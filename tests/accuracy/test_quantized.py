@@ -77,3 +77,14 @@ def test_a_layer_of_few_bits_is_packed_and_unpacked_to_compute(bits: str, packed
 def test_what_the_stand_in_does_not_have_is_refused_by_name() -> None:
     with pytest.raises(TraceError, match="OutlierAwareLinear is not known to planning"):
         traced("low_bit_layers.py", "other")
+
+
+def says_stand_in(trace: Trace) -> bool:
+    return any("bitsandbytes is a stand-in" in line for line in trace.assumptions)
+
+
+def test_the_stand_in_is_told_of_where_a_script_made_something_of_it() -> None:
+    assert says_stand_in(traced("low_bit_optimizers.py", "AdamW8bit"))
+    assert says_stand_in(traced("low_bit_layers.py", "8bit"))
+    # peft imports it, to see what it has.
+    assert not says_stand_in(traced("lora_peft.py"))

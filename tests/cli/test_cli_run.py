@@ -49,6 +49,19 @@ def test_a_job_is_run_and_its_output_shown(
     assert re.search(r"Run \d{8}-\d{6}-train-\w{4}: done after", out)
 
 
+def test_a_folder_is_brought_as_data_and_who_asks_for_path_is_told(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train.py").write_text("print(open('/content/drive/MyDrive/a.txt').read())")
+    assert sojourn("run", "train.py", "--on", "local", "--path", "/content/drive/MyDrive=d") == 2
+    assert "takes no --path. Bring that folder" in capfd.readouterr().err
+    (project / "d").mkdir()
+    (project / "d" / "a.txt").write_text("here")
+    data = ("--data", "./d=/content/drive/MyDrive")
+    assert sojourn("run", "train.py", "--on", "local", *data) == 0
+    assert capfd.readouterr().out.startswith("here\n")
+
+
 def test_json_is_one_document_and_the_output_goes_to_stderr(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,18 @@ def refusal(result: subprocess.CompletedProcess[str], status: int = 4) -> str:
 
 
 @pytest.mark.torch
+def test_a_path_from_the_folder_of_the_typist_is_told(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "pets").write_text("cat")
+    opening = f"import sys\nopen(sys.argv[1])\n{TRAINING}"
+    said = refusal(plan(tmp_path, opening, "--", "pets", name="src/train.py"))
+    assert f"It is there as {tmp_path / 'pets'}." in said
+    result = plan(tmp_path, TRAINING, "--json", "--", "pets", name="src/train.py")
+    assert result.returncode == 0
+    assert str(tmp_path / "pets") in " ".join(json.loads(result.stdout)["notes"])
+
+
+@pytest.mark.torch
 def test_one_that_asks_for_input_is_told_to_take_an_argument(tmp_path: Path) -> None:
     said = refusal(plan(tmp_path, f"epochs = input('How many? ')\n{TRAINING}"))
     assert "train.py:1 asks for input" in said

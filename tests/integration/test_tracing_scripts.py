@@ -371,3 +371,15 @@ def test_a_loader_s_positional_arguments_keep_their_meaning(tmp_path: Path) -> N
     trace = traced(written(tmp_path, code))
     assert (trace.batch_size, trace.samples_per_epoch) == (9, 90)
     assert traced(tmp_path / "train.py", batch_size=3).batch_size == 3
+
+
+def test_what_torch_has_under_two_names_answers_under_both(tmp_path: Path) -> None:
+    # transformers' Trainer saves the generators' states with each checkpoint.
+    asked = "states = torch.cuda.random.get_rng_state_all(), torch.cuda.random.get_rng_state()\n"
+    asked += (
+        "torch.cuda.random.set_rng_state_all(states[0])\nprint(torch.cuda.memory.memory_stats())"
+    )
+    trace = traced(
+        written(tmp_path, LINEAR.format(batch=1).replace("model =", f"{asked}\nmodel =", 1))
+    )
+    assert trace.steps == 2

@@ -154,6 +154,14 @@ def test_ways_are_ranked_by_what_they_cost_in_time() -> None:
     assert "gradient checkpointing" in ways(plan, "x/t4")
 
 
+def test_less_state_is_not_tried_where_all_else_is_too_large_by_itself() -> None:
+    hopeless = Script(sample_bytes=30 * GIB // 64, state_bytes=GIB, traits=ADAM)
+    assert ways(hopeless.plan(), "x/t4")
+    assert not any(changes.optimizer for changes in hopeless.asked)
+    promising = Script(sample_bytes=13 * GIB // 64, state_bytes=GIB * 2, traits=ADAM)
+    assert "Adam's state in 8 bits" in ways(promising.plan(), "x/t4")
+
+
 def test_a_job_that_fits_gets_no_ways_and_nothing_is_traced_for_them() -> None:
     script = Script(sample_bytes=GIB // 64, traits=ADAM)
     plan = script.plan()

@@ -180,3 +180,13 @@ def test_smaller_batches_are_not_advised_where_not_even_one_sample_fits(
 def test_why_nothing_fits_is_left_to_the_error_that_comes_with_the_text() -> None:
     assert not plan().may_fit
     assert "Nothing." not in shown(plan(), detailed=False)
+
+
+def test_python_shows_a_plan_as_its_table_and_not_as_its_innards() -> None:
+    given = plan()
+    text = str(given)
+    assert text == repr(given)
+    assert "x/t4" in text
+    assert text.splitlines()[-1] == "Nothing."  # with no command around it that would say why
+    assert "Alloc(" not in text
+    assert "\x1b" not in text

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from sojourn.script.counting import Count, Names, NotSeenError, count_rounds
 
@@ -69,6 +70,40 @@ def count(text: str, **names: Any) -> Count:
     return count_rounds(expression, Names(local=names, shared={"islice": islice}))
 
 
+def asked_resolver() -> int:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("range(cfg.train.epochs)", 90),
+        ("range(cfg['train']['epochs'] // 2)", 45),
+        ("range(cfg.train.get('epochs', 3))", 90),
+        ("range(cfg.train.get('rounds', 3))", 3),
+        ("range(cfg.train.get('rounds'))", None),
+        ("cfg.rates", 2),
+        ("range(cfg.rates[1])", 4),
+        ("cfg.train", 3),
+        ("range(cfg.train.same)", None),
+        ("range(cfg.train.asked)", None),
+        ("range(cfg.train.nothing)", None),
+    ],
+)
+def test_settings_of_hydra_are_read_and_none_of_their_functions_is_run(
+    text: str, number: int | None
+) -> None:
+    OmegaConf.register_resolver("asked", asked_resolver, replace=True)
+    cfg = OmegaConf.create(
+        {"train": {"epochs": 90, "same": "${train.epochs}", "asked": "${asked:}"}, "rates": [3, 4]}
+    )
+    if number is None:
+        with pytest.raises(NotSeenError):
+            count(text, cfg=cfg)
+    else:
+        assert count(text, cfg=cfg) == Count(number=number)
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [
@@ -77,6 +112,8 @@ def count(text: str, **names: Any) -> Count:
         ("range(0, 1000, 64)", 16),
         ("range(-3)", 0),
         ("range(config['train']['epochs'])", 7),
+        ("range(config.get('train', {}).get('epochs', 2))", 7),
+        ("range(config.get('rounds', 2))", 2),
         ("range(slotted.epochs)", 11),
         ("range(settings.epochs)", 21),
         ("range(loud.level)", 3),
@@ -156,6 +193,8 @@ def test_the_shortest_that_is_known_bounds_what_goes_on_together() -> None:
         "zip(batches(), batches())",
         "range(1, 2, 0)",
         "config['missing']",
+        "range(config.get(loud, 3))",
+        "range(loud.get('epochs'))",
         "-" * 100 + "1",
         "generator",
         "range(1 if loud in (1, 2) else 2)",

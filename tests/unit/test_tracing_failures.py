@@ -16,6 +16,7 @@ from sojourn.tracing.failures import brief, explain, explain_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def raised(call: Callable[[], object]) -> BaseException:
@@ -96,7 +97,11 @@ def test_a_relative_path_is_said_to_count_from_the_script() -> None:
     _, remedy = explained(raised(lambda: open("data/train.csv")))  # noqa: PTH123, SIM115
     assert "from the script's own folder" in remedy
     assert "--path" not in remedy
-    _, remedy = explained(raised(lambda: open("/nowhere/train.csv")))  # noqa: PTH123, SIM115
+    _, remedy = explained(raised(lambda: open("/nowhere/in/train.csv")))  # noqa: PTH123, SIM115
+    assert "--path /nowhere/in=LOCAL" in remedy
+    _, remedy = explained(raised(lambda: os.scandir("/nowhere/in")))
+    assert "--path /nowhere/in=LOCAL" in remedy
+    _, remedy = explained(raised(lambda: open("/nowhere.csv")))  # noqa: PTH123, SIM115
     assert "--path REMOTE=LOCAL" in remedy
 
 
@@ -104,3 +109,18 @@ def test_what_a_process_printed_before_it_ended_stays_in_one_paragraph() -> None
     error = explain_ending(3, target="train.py", tail=["loading", "no licence"])
     assert "before it was traced. It printed last: loading / no licence." in error.message
     assert "\n" not in str(error)
+
+
+def test_where_a_relative_path_was_meant_from_is_found_out(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").touch()
+    places = [str(tmp_path / "nowhere"), str(tmp_path / "src")]
+    error = raised(lambda: open("../data/train.csv"))  # noqa: PTH123, SIM115
+    _, remedy = explain(error, line="train.py:7", target="train.py", places=places)
+    assert f"It is there as {tmp_path}/data/train.csv." in remedy
+    assert "give that one" in remedy
+    _, remedy = explain(error, line="train.py:7", target="train.py", places=places[:1])
+    assert "It is there" in remedy  # nowhere/../data is data, too
+    (tmp_path / "data" / "train.csv").unlink()
+    _, remedy = explain(error, line="train.py:7", target="train.py", places=places)
+    assert "give an absolute one" in remedy

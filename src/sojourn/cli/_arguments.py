@@ -6,6 +6,12 @@ import click
 
 from sojourn.errors import UsageError
 
+# What another verb calls so, by this verb and option.
+_INSTEAD = {
+    ("run", "--path"): "Bring that folder into the job's own: --data LOCAL=REMOTE, such as "
+    "--data ./my_data=/content/data.",
+}
+
 
 class TargetCommand(click.Command):
     """A verb after whose `--` come the arguments of its TARGET."""
@@ -20,8 +26,10 @@ class TargetCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             path = ctx.command_path
+            instead = _INSTEAD.get((ctx.info_name or "", error.option_name))
             raise UsageError(
-                error.format_message(),
-                remedy=f"TARGET's own arguments go after `--`: {path} TARGET -- "
+                f"`{path}` takes no {error.option_name}." if instead else error.format_message(),
+                remedy=instead
+                or f"TARGET's own arguments go after `--`: {path} TARGET -- "
                 f"{error.option_name} …; for those of the verb see `{path} --help`.",
             ) from error

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     "data",
     multiple=True,
     metavar="STORE=DIR",
-    help="Pull STORE to DIR before the job starts; DIR is relative to the job's folder, or as "
-    "on Colab: /content/data.",
+    help="Pull STORE, which may be a folder here, to DIR before the job starts; DIR is relative to "
+    "the job's folder, or as on Colab: /content/data.",
 )
 @click.option("--deadline", metavar="DURATION", help="Stop the job after this time: 90s, 10m, 6h.")
 @click.option("--out", metavar="DIR", help="Copy what the job wrote to DIR, however it ends.")
@@ -51,6 +51,7 @@ def command(
     Example:
       sojourn run train.py --on local -- --epochs 1
       sojourn run train.ipynb --on local --data s3://bucket/leaks=/content/data --out results
+      sojourn run train.ipynb --on local --data ./my_drive=/content/drive/MyDrive
 
     \b
     Exit status:

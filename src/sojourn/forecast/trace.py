@@ -183,6 +183,25 @@ class Trace:
         """Whether the script put anything on the accelerator."""
         return any(isinstance(event, Alloc) for event in self.events)
 
+    def does_the_same_as(self, other: Trace) -> bool:
+        """Whether another trace differs in what was measured on the way at most, and in who asked.
+
+        Then what the script was told of its card made no difference.
+        """
+        return _without_measures(self) == _without_measures(other)
+
+
+def _without_measures(trace: Trace) -> Trace:
+    return replace(
+        trace,
+        seconds=0.0,
+        host_memory_bytes=0,
+        host=HostUse(),
+        loading=None,
+        compute_capability="",
+        asked_capability=False,
+    )
+
 
 def dump_trace(trace: Trace) -> str:
     """Write a trace as JSON."""

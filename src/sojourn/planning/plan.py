@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Option", "Plan", "make_plan", "trace_nothing_more"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """Where a job can run, for how long and at what cost. `options` come best first.
 
@@ -67,6 +67,11 @@ class Plan:
         from sojourn.render.html import plan_html
 
         return plan_html(self)
+
+    def __repr__(self) -> str:
+        from sojourn.render.plan import plan_words
+
+        return plan_words(self)
 
 
 def trace_nothing_more(variants: Sequence[Variant]) -> Sequence[Trace | None]:

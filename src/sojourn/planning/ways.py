@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.forecast.changes import TRACED_PASSES, Changes, Variant
 from sojourn.forecast.memory import Range, Verdict
-from sojourn.forecast.trace import Role
+from sojourn.forecast.trace import Phase, Role
 from sojourn.planning import snippets
 from sojourn.planning.batch import micro_batches
 from sojourn.planning.fit import (
@@ -207,7 +207,7 @@ def single_ways(case: Case) -> list[Way]:
     others = [
         *_autocast(case),
         *_accumulated(case),
-        *_in_8_bits(case),
+        *(_in_8_bits(case) if released or _optimizer_matters(case) else ()),
         *_checkpointed(case),
     ]
     if released is None:
@@ -298,6 +298,18 @@ def _in_8_bits(case: Case) -> Iterable[Way]:
         code=snippets.optimizer_code(traits),
         slower_by=_IN_8_BITS,
     )
+
+
+def _optimizer_matters(case: Case) -> bool:
+    """Whether the job might fit if the optimizer kept nothing; if not, less state is no way.
+
+    What else is there at the peak is there with any optimizer, outside of its own step.
+    """
+    forecast = case.forecast
+    if forecast.peak.phase is Phase.OPTIMIZER:
+        return True
+    others_bytes = forecast.peak_allocated_bytes - forecast.peak.by_role_bytes[Role.OPTIMIZER]
+    return others_bytes <= forecast.usable_bytes
 
 
 def _checkpointed(case: Case) -> Iterable[Way]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from sojourn.catalog.models import STALE_AFTER
 from sojourn.forecast.memory import Verdict
 from sojourn.planning.ranking import Basis, Candidate
+from sojourn.printable import printable
 from sojourn.render.table import at_full_width
 from sojourn.units import (
     GIB,
@@ -77,6 +79,15 @@ def plan_text(plan: Plan, *, detailed: bool) -> RenderableType:
     if plan.may_fit:  # else it is the error that comes with it
         parts.append(Text(plan.because, style="bold"))
     return Group(*parts)
+
+
+def plan_words(plan: Plan) -> str:
+    """Return the plan as plain text, for where Python shows an object: `print`, its own prompt."""
+    page = io.StringIO()
+    console = Console(file=page, color_system=None, highlight=False)
+    console.print(plan_text(plan, detailed=False), soft_wrap=True)
+    why = "" if plan.may_fit else plan.because
+    return printable(f"{page.getvalue()}{why}".rstrip())
 
 
 def _top_lines(curve: MemoryCurve) -> list[Text]:

@@ -1,8 +1,8 @@
 """How often a `for` loop goes round, told from its text and the names it can see. Nothing is run.
 
 Only what Python itself made is asked: numbers, texts, ranges, lists, dicts, and what stands in an
-object's own `__dict__`; besides, how large an array, a table or a tensor is. A property, a
-`__getattr__` or a function of the user's might do something.
+object's own `__dict__`; besides, how large an array, a table or a tensor is, and what settings hold
+(see `settings`). A property, a `__getattr__` or a function of the user's might do something.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from numbers import Number
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from sojourn.script.settings import settings_content, settings_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -215,8 +217,9 @@ def _length(thing: Any, names: Names) -> int:
     known = names.length_of(thing)
     if known is not None:
         return known
-    if type(thing) in _SIZED:
-        return len(thing)
+    content = settings_content(thing)
+    if type(thing) in _SIZED or content is not None:
+        return len(thing if content is None else content)
     if type(thing).__module__.startswith("tqdm"):
         return _length(own_attribute(thing, "iterable"), names)
     if _is_of_library(thing) and hasattr(type(thing), "__len__"):
@@ -300,6 +303,8 @@ def _result(node: ast.Call, names: Names, depth: int) -> Any:
     if isinstance(node.func, ast.Attribute) and node.func.attr == "size" and node.args:
         shape = own_attribute(_value(node.func.value, names, depth), "shape")
         return shape[_whole(_value(node.args[0], names, depth))]
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        return _got(_value(node.func.value, names, depth), node.args, names, depth)
     name = _called(node, names)
     if name == "len":
         return _length(_value(_argument(node, 0), names, depth), names)
@@ -310,6 +315,18 @@ def _result(node: ast.Call, names: Names, depth: int) -> Any:
     raise NotSeenError(name)
 
 
+def _got(holder: Any, arguments: list[ast.expr], names: Names, depth: int) -> Any:
+    """Return what `holder.get(key, default)` gives, if that is a dict's or settings' own."""
+    content = holder if type(holder) is dict else settings_content(holder)
+    if type(content) is not dict:
+        raise NotSeenError(type(holder).__name__)
+    key, *default = arguments
+    name = _plain(_value(key, names, depth))
+    if name in content or not default:
+        return _item(holder, name)
+    return _value(default[0], names, depth)
+
+
 def own_attribute(thing: Any, name: str) -> Any:
     """Return an attribute that an object, or its class, simply has.
 
@@ -318,6 +335,9 @@ def own_attribute(thing: Any, name: str) -> Any:
     """
     if name == "shape" and _is_of_library(thing) and not isinstance(thing, type):
         return tuple(map(int, thing.shape))
+    content = settings_content(thing)
+    if content is not None and name in content:
+        return _item(thing, name)
     if isinstance(thing, ModuleType):
         holders: list[Mapping[str, Any]] = [vars(thing)]
     else:
@@ -347,6 +367,9 @@ def _own_dict(thing: Any) -> Mapping[str, Any]:
 
 
 def _item(holder: Any, key: Any) -> Any:
+    content = settings_content(holder)
+    if content is not None:
+        return settings_value(_item(content, key))
     kinds: tuple[Any, ...] = (dict, list, tuple)
     for kind in kinds:
         if isinstance(holder, kind):

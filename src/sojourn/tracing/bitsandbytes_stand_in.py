@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.metadata import Distribution
 from types import ModuleType
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
 
 _NAME = "bitsandbytes"
+_NOTE = f"{_NAME} is a stand-in: sizes as its own, no arithmetic"
 # The version whose sizes the stand-in has.
 _VERSION = "0.49.0"
 _MODULES = {_NAME, f"{_NAME}.optim", f"{_NAME}.nn", f"{_NAME}.functional"}
@@ -49,6 +51,8 @@ _LAYERS = {
 def install_bitsandbytes(recorder: Recorder) -> None:
     """Let `import bitsandbytes` give the stand-in, for the rest of the process."""
     LowBitLinear.note_kernel = staticmethod(recorder.note_custom_kernel)
+    # Other libraries import it to see what it has; only what a script makes of it counts.
+    LowBitLinear.note_use = staticmethod(partial(recorder.assume, _NOTE))
     sys.meta_path.insert(0, _Finder(recorder))
 
 
@@ -147,12 +151,12 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == _NAME:
-            self._recorder.assume("bitsandbytes is a stand-in: sizes as its own, no arithmetic")
             vars(module).update(__version__=_VERSION, features=set())
             for name in ("optim", "nn", "functional"):
                 setattr(module, name, importlib.import_module(f"{_NAME}.{name}"))
         elif module.__name__.endswith(".optim"):
-            members: dict[str, Any] = dict(optimizer_classes(self._recorder))
+            note_use = partial(self._recorder.assume, _NOTE)
+            members: dict[str, Any] = dict(optimizer_classes(self._recorder, note_use))
             vars(module).update(members, GlobalOptimManager=GlobalOptimManager)
         elif module.__name__.endswith(".nn"):
             vars(module).update(_LAYERS)

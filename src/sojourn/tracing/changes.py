@@ -46,7 +46,7 @@ class Changed:
         if changes.is_checkpointed:
             before_model.append(_once_each(checkpoint_model))
         if changes.optimizer is not None:
-            _replace_adam(optimizer_classes(recorder)[changes.optimizer])
+            _replace_adam(optimizer_classes(recorder, lambda: None)[changes.optimizer])
         self._keeping = Keeping(recorder, changes, steps)
         if changes.released:
             before_model.append(lambda _model: self._keeping.release())

@@ -74,7 +74,8 @@ def main() -> None:
     adopt_orphans()
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    processes = Processes(replies, _answer)
+    typed_in = _folder_here()
+    processes = Processes(replies, lambda request: _answer(replace(request, typed_in=typed_in)))
     signal.signal(signal.SIGTERM, lambda *_: processes.end())
     # torch's compiler makes its folder when it is imported, and leaves it there.
     os.environ[_COMPILER_FOLDER] = sys.argv[1]
@@ -87,6 +88,13 @@ def main() -> None:
         requests, workers = read_requests(Path(line.rstrip("\n")))
         replies.write(json.dumps(processes.answer(requests, workers)) + "\n")
         replies.flush()
+
+
+def _folder_here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it is gone
+        return ""
 
 
 def _answer(request: Request) -> NoReturn:
@@ -405,7 +413,8 @@ def _failure(
     reason = missing.find(error)
     if reason is not None:
         return TraceError(f"{line}: {reason[0]}", remedy=reason[1])
-    message, remedy = explain(error, line=line, target=request.target)
+    places = [place for place in (request.typed_in, request.original) if place]
+    message, remedy = explain(error, line=line, target=request.target, places=places)
     return TraceError(message, remedy=remedy)
 
 

@@ -132,6 +132,9 @@ def install_cuda_api(recorder: Recorder, compute_capability: str) -> None:
     answers["max_memory_reserved"] = answers["memory_reserved"]
     for name, value in {**_constant_answers(), **answers}.items():
         setattr(torch.cuda, name, value)
+        for module in (torch.cuda.random, torch.cuda.memory):  # where torch.cuda has them from
+            if hasattr(module, name):
+                setattr(module, name, value)
     torch.cuda.graphs.is_current_stream_capturing = lambda: False
     torch.Generator = _HostGenerator  # type: ignore[misc]
     torch.Tensor.pin_memory = lambda self, *_a, **_k: self  # type: ignore[method-assign]

@@ -6,10 +6,12 @@ Nothing here trusts the script's own objects: an exception's text is code of the
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import signal
 import socket
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.errors import TraceError
@@ -44,8 +46,17 @@ _OF_MACHINE = {
 }
 
 
-def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
-    """Say what happened at a line of the script `target`, and the remedy."""
+def explain(
+    error: BaseException, *, line: str, target: str, places: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Say what happened at a line of the script `target`, and the remedy.
+
+    Args:
+        error: What the script ended with.
+        line: Where, as its author knows it.
+        target: The script's name.
+        places: Folders in which a file may lie that was not found by a relative path.
+    """
     said = brief(error)
     message = f"{line} raised {said if said.endswith(('.', '!')) else f'{said}.'}"
     command = plan_command(target)
@@ -62,7 +73,7 @@ def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
             "(--path REMOTE=LOCAL); or leave the line out while planning."
         )
     if isinstance(error, FileNotFoundError):
-        return message, _found_elsewhere(error, command)
+        return message, _found_elsewhere(error, command, places)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         return message, f"Install it beside sojourn: pip install {package}."
@@ -72,15 +83,33 @@ def explain(error: BaseException, *, line: str, target: str) -> tuple[str, str]:
     )
 
 
-def _found_elsewhere(error: FileNotFoundError, command: str) -> str:
+def _found_elsewhere(error: FileNotFoundError, command: str, places: Sequence[str]) -> str:
     """Say how the script finds what it did not."""
-    if isinstance(error.filename, str) and error.filename and not error.filename.startswith("/"):
+    missing = error.filename if isinstance(error.filename, str) else ""
+    if missing and not missing.startswith("/"):
+        there = _first_that_is_there(places, missing)
+        known = "" if there is None else f"It is there as {own_words(there)}. "
+        which = "an absolute one" if there is None else "that one"
         return (
-            "Paths that do not begin with / are looked for from the script's own folder, as where "
-            f"it is uploaded: give an absolute one, in the script or as an argument ({command} -- "
-            "ARGS)."
+            f"{known}Paths that do not begin with / are looked for from the script's own folder, "
+            f"as where it is uploaded, and from no other: give {which}, in the script or as an "
+            f"argument ({command} -- ARGS)."
         )
-    return f"Say where that folder is on this machine: {command} --path REMOTE=LOCAL."
+    return f"Say where that folder is on this machine: {command} --path {_remote(missing)}=LOCAL."
+
+
+def _first_that_is_there(places: Sequence[str], relative: str) -> str | None:
+    candidates = (os.path.normpath(Path(place) / relative) for place in places)
+    # False, not an error, where it may not be looked at.
+    return next((path for path in candidates if os.path.exists(path)), None)  # noqa: PTH110
+
+
+def _remote(missing: str) -> str:
+    """Return the folder to map for a file that is missing; REMOTE where that cannot be told."""
+    folder, name = os.path.split(os.path.normpath(missing)) if missing else ("", "")
+    if folder in {"", "/"}:
+        return "REMOTE"
+    return shlex.quote(own_words(folder if "." in name else missing))
 
 
 def plan_command(target: str) -> str:

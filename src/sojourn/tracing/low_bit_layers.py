@@ -105,10 +105,16 @@ class _Multiply8bit(torch.autograd.Function):
 class LowBitLinear(torch.nn.Linear):
     """A linear layer whose weight is quantised when it moves; `quantize` is called by the move.
 
-    `note_kernel` is told of each kernel of the library's own, whose time is not known.
+    `note_kernel` is told of each kernel of the library's own, whose time is not known, `note_use`
+    of each layer that is made.
     """
 
     note_kernel: ClassVar[Callable[[str], None]] = staticmethod(lambda _name: None)
+    note_use: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+
+    def __init__(self, *args: Any) -> None:
+        type(self).note_use()
+        super().__init__(*args)
 
     def adopt(self, layer: torch.nn.Linear) -> None:
         """Take over another layer's sizes and parameters."""

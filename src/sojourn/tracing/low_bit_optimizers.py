@@ -84,12 +84,16 @@ class GlobalOptimManager:
 
 
 class LowBitOptimizer(torch.optim.Optimizer):
-    """The base of all: makes each parameter's state at its first step."""
+    """The base of all: makes each parameter's state at its first step.
+
+    `note` is told what is assumed, `note_use` of each optimizer that is made.
+    """
 
     moments: ClassVar[int]
     default_bits: ClassVar[int]
     default_paged: ClassVar[bool]
     note: ClassVar[Callable[[str], None]]
+    note_use: ClassVar[Callable[[], None]]
     kernels: ClassVar[KernelLog]
 
     def __init__(
@@ -104,6 +108,7 @@ class LowBitOptimizer(torch.optim.Optimizer):
         block_wise: bool = True,
         **options: Any,
     ) -> None:
+        type(self).note_use()
         defaults = {
             "lr": lr,
             "betas": options.get("betas", (0.9, 0.999)),
@@ -179,14 +184,18 @@ def _zeros(count: int, parameter: Any) -> Any:
     return torch.zeros(count, dtype=torch.float32, device=parameter.device)
 
 
-def optimizer_classes(recorder: Recorder) -> dict[str, type[LowBitOptimizer]]:
+def optimizer_classes(
+    recorder: Recorder, note_use: Callable[[], None]
+) -> dict[str, type[LowBitOptimizer]]:
     """Return all optimizers by name: each family in 8 and 32 bits, paged and not."""
     classes: dict[str, type[LowBitOptimizer]] = {}
     for family, moments in _MOMENTS.items():
         for paged in ("", "Paged"):
             for suffix, bits in (("", 32), ("8bit", 8), ("32bit", 32)):
                 name = f"{paged}{family}{suffix}"
-                classes[name] = _class(name, moments, bits, recorder, is_paged=bool(paged))
+                made = _class(name, moments, bits, recorder, is_paged=bool(paged))
+                made.note_use = staticmethod(note_use)
+                classes[name] = made
     return classes
 
 

@@ -32,7 +32,8 @@ class Request:
     of None leaves the script's own; `changes` are those around the script, and their batch size
     stands in `batch_size` too. `answer` is the file to write the answer to, `output` the one for
     what the script prints. With a `step`, the script is imported and that is called. `fetches_more`
-    measures what batches cost on a few that are fetched once the trace is there.
+    measures what batches cost on a few that are fetched once the trace is there. `typed_in` is the
+    folder in which the plan was asked for; "" if there is none any more.
     """
 
     target: str
@@ -50,6 +51,7 @@ class Request:
     changes: Changes = NO_CHANGES
     step: StepFunction | None = None
     fetches_more: bool = False
+    typed_in: str = ""
 
 
 def write_requests(path: Path, requests: Sequence[Request], *, workers: int) -> None:

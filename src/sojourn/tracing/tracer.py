@@ -10,7 +10,7 @@ import psutil
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import Changes, Variant
-from sojourn.forecast.saved import SINCE_AMPERE, told_capability
+from sojourn.forecast.saved import BEFORE_AMPERE, SINCE_AMPERE, told_capability
 from sojourn.forecast.trace import BatchScale, Trace, Traced
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_variants
@@ -39,6 +39,10 @@ class Tracer:
 
     `capabilities` are those of the cards that will be asked about, so that what they need can be
     traced in one go.
+
+    A script may ask what the card can do and then do the same on all: where its two traces are the
+    same, one of the two answers (`_leader`) stands for both in whatever else is traced. Only with
+    autocast the card's kind of half precision, and so its kernels, come in anew.
     """
 
     script: Path
@@ -56,6 +60,12 @@ class Tracer:
     _scales: dict[str, BatchScale | None] = field(default_factory=dict)
     _traced: dict[str, Traced] = field(default_factory=dict)
     _varied: set[Variant] = field(default_factory=set)
+    _leader: str | None = None
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What was traced so far, or could not be, in that order."""
+        return tuple(self._made)
 
     def trace_for(self, compute_capability: str) -> Traced:
         """Return the trace for such a card, and how it scales with the batch size.
@@ -71,6 +81,9 @@ class Tracer:
         if told not in self._traced:
             # Only the first trace has the machine to itself, and measures well what batches cost.
             trace = replace(trace, loading=self._first().loading)
+            if self._leader is not None:
+                # Cards with the same events are studied together.
+                trace = replace(trace, events=self._first().events)
             self._traced[told] = Traced(trace=trace, scale=self._scales[told])
         return self._traced[told]
 
@@ -104,8 +117,9 @@ class Tracer:
         size = changes.batch_size or self.batch_size
         # Micro-batches are smaller than what is planned, and come more often for that.
         keeps_epoch_of = None if changes.accumulate > 1 else self._epoch_of(size)
+        told = self._told(variant.compute_capability)
         return Variant(
-            compute_capability=self._told(variant.compute_capability),
+            compute_capability=told if changes.autocast else self._answer_for(told),
             changes=replace(changes, batch_size=size, keeps_epoch_of=keeps_epoch_of),
         )
 
@@ -128,11 +142,27 @@ class Tracer:
             return newer
         return told_capability(compute_capability, asked_capability=self._first().asked_capability)
 
+    def _answer_for(self, told: str) -> str:
+        """Return what the script is told instead, where that makes no difference."""
+        return self._leader or told
+
     def _make_all_at_once(self, compute_capability: str) -> None:
         """Trace what all cards need, after a first trace has shown what that is."""
         told = dict.fromkeys(self._told(c) for c in (compute_capability, *self.capabilities))
-        sizes = [self.batch_size, *_other_sizes(self._first())[:1]]
-        self._make("trace", [self._sized(answer, size) for answer in told for size in sizes])
+        other_sizes = _other_sizes(self._first())[:1]
+        leader = self._leader or (SINCE_AMPERE if SINCE_AMPERE in told else next(iter(told)))
+        as_they_are = [self._sized(answer, self.batch_size) for answer in told]
+        self._make("trace", [*as_they_are, *(self._sized(leader, size) for size in other_sizes)])
+        if self._makes_no_difference():
+            self._leader = leader
+        followers = {self._answer_for(answer): None for answer in told}
+        self._make("trace", [self._sized(one, size) for one in followers for size in other_sizes])
+
+    def _makes_no_difference(self) -> bool:
+        """Whether the script did the same for either answer; False if only one was given so far."""
+        answers = (SINCE_AMPERE, BEFORE_AMPERE)
+        one, other = (self._made.get(self._sized(answer, self.batch_size)) for answer in answers)
+        return isinstance(one, Trace) and isinstance(other, Trace) and one.does_the_same_as(other)
 
     def _scale(self, trace: Trace, told: str) -> BatchScale | None:
         """Trace once more at another batch size; None where no other size follows from two.
@@ -144,7 +174,7 @@ class Tracer:
             self.progress.note("The largest batch is not known: no DataLoader makes the batches.")
         for size in _other_sizes(trace):
             try:
-                scale = BatchScale(trace, self._get(told, size))
+                scale = BatchScale(trace, self._get(self._answer_for(told), size))
             except TraceError as error:
                 self.progress.note(f"The largest batch is not known: {error.message}")
                 return None
