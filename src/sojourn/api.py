@@ -3,88 +3,58 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from sojourn.errors import UsageError
 from sojourn.localpath import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
-    from sojourn.dataset.push import MakeEngine, PushReport
-    from sojourn.dataset.source import Source
+    from sojourn.dataset.push import PushReport
     from sojourn.dataset.verifying import VerifyReport
     from sojourn.forecast.correction import ProbeReport
+    from sojourn.planner import PlanOptions
     from sojourn.planning.plan import Plan
     from sojourn.planning.wallet import Wallet
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
-    from sojourn.stores.base import Presentation, Store
     from sojourn.stores.login import LoginReport
 
 
 def plan(
     target: str | Path | None = None,
     *arguments: str,
-    step: str | Callable[..., object] | None = None,
-    batch: str | Callable[..., object] | None = None,
-    on: Sequence[str] = (),
-    subscription: str | None = None,
-    batch_size: int | None = None,
-    paths: Mapping[str, str | Path] | None = None,
-    timeout_s: float = 300.0,
-    any_torch: bool = False,
-    echo: bool = False,
-    wallet: float | None = None,
-    epochs: int | None = None,
-    deadline_s: float | None = None,
-    prefer: str = "cheapest",
-    data_bytes: int | None = None,
-    save_trace: str | Path | None = None,
     progress: Progress | None = None,
+    **options: Unpack[PlanOptions],
 ) -> Plan:
     """Say where an unmodified training script fits, how long it takes and what it costs.
 
-    The script runs on this machine in a scratch copy of its folder, offline, with a CUDA device
-    that is not there, until its optimizers have stepped twice. Nothing is rented.
-
-    What cannot be run as a script is planned by its training step: a function at the top of a .py
-    file, which is imported and not run, so that what is below `if __name__ == "__main__":` is not.
-
-        def make_batch(batch_size=32): return torch.randn(batch_size, 3, 224, 224)
-        def train_step(batch): ...  # forward, backward, optimizer.step()
-
-        sojourn.plan(step="train.py:train_step", batch="make_batch", batch_size=64)
+    It runs here in a scratch copy of its folder, offline, with a CUDA device that is not there,
+    until its optimizers have stepped twice. Nothing is rented.
 
     Args:
-        target: A .py or .ipynb file, or traces that were saved with `save_trace`; may be left out
-            where `step` names one.
+        target: A .py or .ipynb file, or saved traces; may be left out where `step` names a file.
         *arguments: What the script gets in `sys.argv[1:]`.
-        step: The function that takes one training step, its name in `target`, or its file and name:
-            "train.py:train_step". It brings the model to the device itself, and takes nothing, or
-            what `batch` gives. It is called until its optimizers have stepped twice; if it uses
-            none of torch's, each call is a step.
-        batch: The function in the same file, or its name, that makes a batch: it takes the batch
-            size in samples, so that the largest can be found.
-        on: Runtime type ids to look at; all that the subscription gets if empty.
-        subscription: Whose runtime types: "free", "payg", "pro", "pro+"; all if None.
-        batch_size: Instead of what the script gives its DataLoaders, or what `batch` has as its
-            default, in samples.
-        paths: What the script opens under a key is found under its value on this machine.
-        timeout_s: Seconds that one pass of tracing may take; there are two to four, and some more
-            for ways to fit.
-        any_torch: Go on with a version of torch that tracing is not tested with.
-        echo: Show what the script prints, through `progress`.
-        wallet: Compute units that there are to spend; what `sojourn wallet` knows if None.
-        epochs: Instead of what the script's own loop says.
-        deadline_s: Seconds within which the job shall end, from its start.
-        prefer: What ranks first: "cheapest" or "fastest".
-        data_bytes: What has to be brought to the runtime; what lies under `paths` if None.
-        save_trace: A .json or .json.gz file for the traces, to plan from again without the script.
         progress: Where to report to.
+        **options: All may be left out:
+            step: Plan this function of a .py file, or "train.py:train_step", not a script.
+            batch: The function that makes its batch, given the batch size.
+            on: Runtime type ids to look at; all that the subscription gets if empty.
+            subscription: "free", "payg", "pro", "pro+" or "kaggle"; all if None.
+            batch_size: In samples, instead of what the script, or `batch`, has.
+            paths: What the script opens under a key is found under its value here.
+            timeout_s: Seconds for each pass of tracing, 300 if left out; there are two to some 20.
+            any_torch: Go on with a version of torch that tracing is not tested with.
+            echo: Show what the script prints, through `progress`.
+            wallet: Compute units to spend; what `sojourn wallet` knows if None.
+            epochs: Instead of what the script's own loop says.
+            deadline_s: Seconds within which the job shall end, from its start.
+            prefer: What ranks first: "cheapest" (if left out) or "fastest".
+            data_bytes: What has to be brought there; what lies under `paths` if None.
+            save_trace: A .json or .json.gz file for the traces, to plan from again.
 
     Raises:
         UsageError: the target or an argument cannot be meant, or torch's version is not tested.
@@ -95,25 +65,7 @@ def plan(
     from sojourn.planner import PlanRequest, plan_job
     from sojourn.progress import NoProgress
 
-    request = PlanRequest(
-        target=target,
-        arguments=arguments,
-        step=step,
-        batch=batch,
-        on=on,
-        subscription=subscription,
-        batch_size=batch_size,
-        paths=paths or {},
-        timeout_s=timeout_s,
-        any_torch=any_torch,
-        echo=echo,
-        wallet=wallet,
-        epochs=epochs,
-        deadline_s=deadline_s,
-        prefer=prefer,
-        data_bytes=data_bytes,
-        save_trace=save_trace,
-    )
+    request = PlanRequest(target=target, arguments=arguments, **options)
     return plan_job(request, progress or NoProgress())
 
 
@@ -175,55 +127,18 @@ def probe(
         MissingPackageError: torch is not installed.
         TraceError: there is no GPU, or the script failed or took no step.
     """
-    from datetime import UTC, datetime
-    from pathlib import Path
-
-    from sojourn.catalog import default_overlay_path, load_catalog
-    from sojourn.forecast.roofline import forecast_step
+    from sojourn.prober import ProbeJob, probe_target
     from sojourn.progress import NoProgress
-    from sojourn.redact import secret_values
-    from sojourn.runs.corrections import default_corrections_path
-    from sojourn.runs.probing import probe_job
-    from sojourn.script.paths import parse_path_rule
-    from sojourn.script.source import read_source
-    from sojourn.tracing.probe import STEPS, probe_script
-    from sojourn.tracing.script import check_traceable, trace_script
-    from sojourn.tracing.words import Words
 
-    script = Path(target)
-    rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
-    catalog = load_catalog(default_overlay_path())
-    source = read_source(script)
-    check_traceable(script, any_torch=any_torch)
-    words = Words(secrets=secret_values(os.environ))
-    reporter = progress or NoProgress()
-    return probe_job(
-        target=str(target),
-        code=source.code,
+    job = ProbeJob(
+        target=target,
         arguments=arguments,
-        steps=STEPS,
-        measure=lambda: probe_script(
-            script,
-            arguments=arguments,
-            rules=rules,
-            timeout_s=timeout_s,
-            echo=echo,
-            words=words,
-            progress=reporter,
-        ),
-        trace_for=lambda capability: trace_script(
-            script,
-            arguments=arguments,
-            rules=rules,
-            compute_capability=capability,
-            timeout_s=timeout_s,
-            progress=reporter,
-        ),
-        step_time_for=lambda trace, card: forecast_step(trace, card).step_s,
-        catalog=catalog,
-        corrections=default_corrections_path(),
-        today=datetime.now(UTC).date(),
+        paths=paths or {},
+        timeout_s=timeout_s,
+        any_torch=any_torch,
+        echo=echo,
     )
+    return probe_target(job, progress or NoProgress())
 
 
 def run(
@@ -303,8 +218,7 @@ def push(
     Args:
         folder: What is sent, whole: hidden files, empty folders, links that stay inside of it. Or
             the address of a store, whose objects are sent as the files of a folder.
-        store: `kaggle://OWNER/DATASET`, `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
-            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `file:///PATH` or a plain path.
+        store: Where to, as in `open`; but not https://, which is read only.
         message: A line about this revision.
         dry_run: Tell what would be sent, and send nothing.
         engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
@@ -320,60 +234,20 @@ def push(
         StoreError: the store refused, or could not be reached.
         IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
     """
-    from datetime import UTC, datetime
-
-    from sojourn.dataset.finding import source_at
-    from sojourn.dataset.push import push_folder, push_source
     from sojourn.progress import NoProgress
-    from sojourn.stores.dryrun import DryRun
-    from sojourn.stores.url import is_address, open_store
+    from sojourn.pusher import PushRequest, push_job
 
-    opened = open_store(store, presentation=_presentation(title, license, public=public))
-    make_engine = _make_engine(engine, opened, dry_run=dry_run)
-    target = DryRun(opened) if dry_run else opened
-    now = datetime.now(UTC)
-    progress = progress or NoProgress()
-    source = source_at(str(folder)) if is_address(folder) else local_path(folder)
-    if make_engine is not None:
-        source = _for_workers(source, open_store(folder))
-    if isinstance(source, Path):
-        return push_folder(source, target, message=message, now=now, progress=progress)
-    return push_source(
-        source,
-        target,
+    request = PushRequest(
+        folder=folder,
+        store=store,
         message=message,
-        now=now,
-        progress=progress,
-        make_engine=make_engine,
+        dry_run=dry_run,
+        engine=engine,
+        title=title,
+        license=license,
+        public=public,
     )
-
-
-def _for_workers(source: Source | Path, store: Store) -> Source:
-    """Return a source whose objects the workers of a cluster read by themselves.
-
-    Raises:
-        UsageError: its files lie in others.
-    """
-    from sojourn.dataset.dataset_source import DatasetSource
-    from sojourn.dataset.source import StoreSource
-
-    if isinstance(source, DatasetSource):
-        raise UsageError(
-            f"The files of {source.name} are in zips or shards, and a cluster's workers read plain "
-            "objects only.",
-            remedy="Leave out --engine ray.",
-        )
-    return StoreSource(store)
-
-
-def _presentation(
-    title: str | None, license_name: str | None, *, public: bool
-) -> Presentation | None:
-    from sojourn.stores.base import Presentation
-
-    if title is None and license_name is None and not public:
-        return None
-    return Presentation(title=title, license=license_name, public=public)
+    return push_job(request, progress or NoProgress())
 
 
 def share(store: str | Path, *, with_user: str) -> str:
@@ -393,27 +267,6 @@ def share(store: str | Path, *, with_user: str) -> str:
     from sojourn.stores.sharing import share_store
 
     return share_store(store, with_user=with_user)
-
-
-def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | None:
-    """Return what makes an engine; None for the threads of this machine."""
-    if engine == "threads":
-        return None
-    if engine != "ray":
-        raise UsageError(f"There is no engine {engine!r}.", remedy="Write 'threads' or 'ray'.")
-    if dry_run:
-        raise UsageError(
-            "A cluster's workers send what they pack, so there is no dry run with ray.",
-            remedy="Leave out --engine for the dry run: it says the same.",
-        )
-    if store.capabilities.publishes_on_commit:
-        raise UsageError(
-            f"{store.url} publishes what one process sent, and a cluster's workers are many.",
-            remedy="Leave out --engine, or push to s3:// with it.",
-        )
-    from sojourn.dataset.ray_engine import RayEngine
-
-    return lambda source, _sender, advance: RayEngine(source, store.url, advance=advance)
 
 
 def pull(

@@ -7,10 +7,10 @@ traces, the day. `planning` gets numbers only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from sojourn.catalog import (
     default_overlay_path,
@@ -29,7 +29,7 @@ from sojourn.planning.wallet import newest_balance, with_balance, with_observed_
 from sojourn.redact import secret_values
 from sojourn.runs.corrections import default_corrections_path, load_corrections
 from sojourn.runs.ledger import default_ledger_path, read_ledger
-from sojourn.script.paths import parse_path_rule
+from sojourn.script.paths import parse_path_rules
 from sojourn.script.source import read_source
 from sojourn.tracing.saved_file import (
     Recording,
@@ -66,7 +66,7 @@ class PlanRequest:
     on: Sequence[str] = ()
     subscription: str | None = None
     batch_size: int | None = None
-    paths: Mapping[str, str | Path] = field(default_factory=dict)
+    paths: Mapping[str, str | Path] | None = None
     timeout_s: float = 300.0
     any_torch: bool = False
     echo: bool = False
@@ -76,6 +76,26 @@ class PlanRequest:
     prefer: str = Preference.CHEAPEST
     data_bytes: int | None = None
     save_trace: str | Path | None = None
+
+
+class PlanOptions(TypedDict, total=False):
+    """The fields of a `PlanRequest` that `sojourn.plan` takes by name; all have a default there."""
+
+    step: str | Callable[..., object] | None
+    batch: str | Callable[..., object] | None
+    on: Sequence[str]
+    subscription: str | None
+    batch_size: int | None
+    paths: Mapping[str, str | Path] | None
+    timeout_s: float
+    any_torch: bool
+    echo: bool
+    wallet: float | None
+    epochs: int | None
+    deadline_s: float | None
+    prefer: str
+    data_bytes: int | None
+    save_trace: str | Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +127,7 @@ def plan_job(request: PlanRequest, progress: Progress) -> Plan:
     check_traceable(script, any_torch=request.any_torch)
     if request.save_trace is not None:
         check_trace_file(Path(request.save_trace))
-    rules = [parse_path_rule(f"{remote}={local}") for remote, local in request.paths.items()]
+    rules = parse_path_rules(request.paths or {})
     if terms.data_bytes is None and rules:
         means = _with_data_bytes(means, size_below(local for _, local in rules))
     with TraceServer() as server:

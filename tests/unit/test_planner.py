@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
 
 import sojourn
 from sojourn.errors import CatalogError, TraceError, UsageError
-from sojourn.planner import PlanRequest, plan_job, size_below
+from sojourn.planner import PlanOptions, PlanRequest, plan_job, size_below
 from sojourn.progress import NoProgress
 
 if TYPE_CHECKING:
@@ -80,3 +81,15 @@ def test_traces_that_are_none_and_runtimes_that_are_none_have_their_own_errors(
         sojourn.plan(tmp_path / "t.json")
     with pytest.raises(CatalogError):
         sojourn.plan(tmp_path / "t.json", on=["colab/t5"])
+
+
+def test_what_a_plan_takes_by_name_are_the_fields_of_a_request() -> None:
+    fields = {field.name: field.type for field in dataclasses.fields(PlanRequest)}
+    taken = {name: fields[name] for name in PlanOptions.__annotations__}
+    given_otherwise = {"target", "arguments"}
+
+    assert taken.keys() | given_otherwise == fields.keys()
+    assert all(
+        hint.__forward_arg__ == taken[name] for name, hint in PlanOptions.__annotations__.items()
+    )
+    assert all(f"            {name}: " in (sojourn.plan.__doc__ or "") for name in taken)
