@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,9 +49,8 @@ def traced(server: TraceServer, name: str, *arguments: str, fetches_more: bool =
 
 
 def per_step(batches: int | None = 1, **schedule: int | None) -> Schedule:
-    return Schedule(
-        batches_per_step=batches, **{"evaluation_batches": 0, "final_batches": 0, **schedule}
-    )  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"evaluation_batches": 0, "final_batches": 0, **schedule}
+    return Schedule(batches_per_step=batches, **fields)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Leaving:
                 return get_code(loader, name)
             return loader.source_to_code(with_exits(loader.get_data(loader.path)), loader.path)
 
-        SourceFileLoader.get_code = with_exits_if_own  # type: ignore[method-assign]
+        SourceFileLoader.get_code = with_exits_if_own  # type: ignore[method-assign,assignment]
 
     def begin(self, loops: Iterable[RunningLoop]) -> None:
         """Leave these loops when they come to their next round."""
