@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,9 @@ _COLOURS = {
     "T4": "#b8860b",
 }
 _OTHER = "#7a7a7a"
+# Cards of one colour are told apart by their shape.
+_MARKERS = {"A100-80GB": "^", "A100-?": "s"}
+_NAMES = {"A100-?": "A100, size not stated"}
 _ENDS_S = [0.004, 3.0]
 
 
@@ -43,17 +47,21 @@ def draw(results: Sequence[Result], path: Path) -> None:
             measured,
             expected,
             yerr=[below, above],
-            fmt="o",
+            fmt=_MARKERS.get(family, "o"),
             markersize=3.5,
             linewidth=0.5,
+            alpha=0.7,
             color=colour,
-            label=f"{family} ({len(points)})",
+            label=f"{_NAMES.get(family, family)}, {len(points)} rows",
         )
         errors = [each.error * 100 for each in points]
-        lower.scatter(errors, [place] * len(points), s=14, color=colour, alpha=0.6)
-    upper.set(xscale="log", yscale="log", xlabel="measured, s", ylabel="forecast, s")
+        marker = _MARKERS.get(family, "o")
+        lower.scatter(errors, [place] * len(points), s=14, color=colour, marker=marker, alpha=0.6)
+    upper.set(xscale="log", yscale="log", xlabel="measured, s", ylabel="forecast (low to high), s")
+    for axis in (upper.xaxis, upper.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     upper.set_title("Seconds of a training step, each model left out of the fit")
     upper.legend(frameon=False, fontsize=8)
-    lower.set_yticks(range(len(families)), families)
-    lower.set(xlabel="error, %")
+    lower.set_yticks(range(len(families)), [_NAMES.get(name, name) for name in families])
+    lower.set(xlabel="error of the forecast, % of what was measured")
     figure.savefig(path, metadata={"Date": None})

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sojourn.errors import UsageError
 from sojourn.localpath import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sojourn.dataset.dataset import Dataset
     from sojourn.dataset.pull import PullReport
-    from sojourn.dataset.push import MakeEngine, PushReport
-    from sojourn.dataset.source import Source
+    from sojourn.dataset.push import PushReport
     from sojourn.dataset.verifying import VerifyReport
     from sojourn.forecast.correction import ProbeReport
     from sojourn.planning.plan import Plan
     from sojourn.planning.wallet import Wallet
     from sojourn.progress import Progress
     from sojourn.runs.history import RunSummary
-    from sojourn.stores.base import Presentation, Store
     from sojourn.stores.login import LoginReport
 
 
@@ -175,55 +172,18 @@ def probe(
         MissingPackageError: torch is not installed.
         TraceError: there is no GPU, or the script failed or took no step.
     """
-    from datetime import UTC, datetime
-    from pathlib import Path
-
-    from sojourn.catalog import default_overlay_path, load_catalog
-    from sojourn.forecast.roofline import forecast_step
+    from sojourn.prober import ProbeJob, probe_target
     from sojourn.progress import NoProgress
-    from sojourn.redact import secret_values
-    from sojourn.runs.corrections import default_corrections_path
-    from sojourn.runs.probing import probe_job
-    from sojourn.script.paths import parse_path_rule
-    from sojourn.script.source import read_source
-    from sojourn.tracing.probe import STEPS, probe_script
-    from sojourn.tracing.script import check_traceable, trace_script
-    from sojourn.tracing.words import Words
 
-    script = Path(target)
-    rules = [parse_path_rule(f"{remote}={local}") for remote, local in (paths or {}).items()]
-    catalog = load_catalog(default_overlay_path())
-    source = read_source(script)
-    check_traceable(script, any_torch=any_torch)
-    words = Words(secrets=secret_values(os.environ))
-    reporter = progress or NoProgress()
-    return probe_job(
-        target=str(target),
-        code=source.code,
+    job = ProbeJob(
+        target=target,
         arguments=arguments,
-        steps=STEPS,
-        measure=lambda: probe_script(
-            script,
-            arguments=arguments,
-            rules=rules,
-            timeout_s=timeout_s,
-            echo=echo,
-            words=words,
-            progress=reporter,
-        ),
-        trace_for=lambda capability: trace_script(
-            script,
-            arguments=arguments,
-            rules=rules,
-            compute_capability=capability,
-            timeout_s=timeout_s,
-            progress=reporter,
-        ),
-        step_time_for=lambda trace, card: forecast_step(trace, card).step_s,
-        catalog=catalog,
-        corrections=default_corrections_path(),
-        today=datetime.now(UTC).date(),
+        paths=paths or {},
+        timeout_s=timeout_s,
+        any_torch=any_torch,
+        echo=echo,
     )
+    return probe_target(job, progress or NoProgress())
 
 
 def run(
@@ -305,8 +265,7 @@ def push(
     Args:
         folder: What is sent, whole: hidden files, empty folders, links that stay inside of it. Or
             the address of a store, whose objects are sent as the files of a folder.
-        store: `kaggle://OWNER/DATASET`, `hf://datasets/OWNER/NAME`, `s3://BUCKET/PREFIX`,
-            `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `file:///PATH` or a plain path.
+        store: Where to, as in `open`; but not https://, which is read only.
         message: A line about this revision.
         dry_run: Tell what would be sent, and send nothing.
         engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
@@ -322,61 +281,20 @@ def push(
         StoreError: the store refused, or could not be reached.
         IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
     """
-    from datetime import UTC, datetime
-
-    from sojourn.dataset.finding import source_at
-    from sojourn.dataset.push import push_folder, push_source
     from sojourn.progress import NoProgress
-    from sojourn.stores.dryrun import DryRun
-    from sojourn.stores.url import is_address, open_store
+    from sojourn.pusher import PushRequest, push_job
 
-    progress = progress or NoProgress()
-    presentation = _presentation(title, license, public=public)
-    opened = open_store(store, presentation=presentation, progress=progress)
-    make_engine = _make_engine(engine, opened, dry_run=dry_run)
-    target = DryRun(opened) if dry_run else opened
-    now = datetime.now(UTC)
-    source = source_at(str(folder), progress=progress) if is_address(folder) else local_path(folder)
-    if make_engine is not None:
-        source = _for_workers(source, open_store(folder, progress=progress))
-    if isinstance(source, Path):
-        return push_folder(source, target, message=message, now=now, progress=progress)
-    return push_source(
-        source,
-        target,
+    request = PushRequest(
+        folder=folder,
+        store=store,
         message=message,
-        now=now,
-        progress=progress,
-        make_engine=make_engine,
+        dry_run=dry_run,
+        engine=engine,
+        title=title,
+        license=license,
+        public=public,
     )
-
-
-def _for_workers(source: Source | Path, store: Store) -> Source:
-    """Return a source whose objects the workers of a cluster read by themselves.
-
-    Raises:
-        UsageError: its files lie in others.
-    """
-    from sojourn.dataset.dataset_source import DatasetSource
-    from sojourn.dataset.source import StoreSource
-
-    if isinstance(source, DatasetSource):
-        raise UsageError(
-            f"The files of {source.name} are in zips or shards, and a cluster's workers read plain "
-            "objects only.",
-            remedy="Leave out --engine ray.",
-        )
-    return StoreSource(store)
-
-
-def _presentation(
-    title: str | None, license_name: str | None, *, public: bool
-) -> Presentation | None:
-    from sojourn.stores.base import Presentation
-
-    if title is None and license_name is None and not public:
-        return None
-    return Presentation(title=title, license=license_name, public=public)
+    return push_job(request, progress or NoProgress())
 
 
 def share(store: str | Path, *, with_user: str) -> str:
@@ -396,27 +314,6 @@ def share(store: str | Path, *, with_user: str) -> str:
     from sojourn.stores.sharing import share_store
 
     return share_store(store, with_user=with_user)
-
-
-def _make_engine(engine: str, store: Store, *, dry_run: bool) -> MakeEngine | None:
-    """Return what makes an engine; None for the threads of this machine."""
-    if engine == "threads":
-        return None
-    if engine != "ray":
-        raise UsageError(f"There is no engine {engine!r}.", remedy="Write 'threads' or 'ray'.")
-    if dry_run:
-        raise UsageError(
-            "A cluster's workers send what they pack, so there is no dry run with ray.",
-            remedy="Leave out --engine for the dry run: it says the same.",
-        )
-    if store.capabilities.publishes_slowly:
-        raise UsageError(
-            f"{store.url} publishes what one process sent, and a cluster's workers are many.",
-            remedy="Leave out --engine, or push to s3:// with it.",
-        )
-    from sojourn.dataset.ray_engine import RayEngine
-
-    return lambda source, _sender, advance: RayEngine(source, store.url, advance=advance)
 
 
 def pull(

@@ -7,7 +7,7 @@ traces, the day. `planning` gets numbers only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from sojourn.redact import secret_values
 from sojourn.runs.corrections import default_corrections_path, load_corrections
 from sojourn.runs.ledger import default_ledger_path, read_ledger
 from sojourn.script.elsewhere import found_elsewhere
-from sojourn.script.paths import parse_path_rule
+from sojourn.script.paths import parse_path_rules
 from sojourn.script.source import read_source
 from sojourn.tracing.saved_file import (
     Recording,
@@ -67,7 +67,7 @@ class PlanRequest:
     on: Sequence[str] = ()
     subscription: str | None = None
     batch_size: int | None = None
-    paths: Mapping[str, str | Path] = field(default_factory=dict)
+    paths: Mapping[str, str | Path] | None = None
     timeout_s: float = 300.0
     any_torch: bool = False
     echo: bool = False
@@ -109,7 +109,7 @@ def plan_job(request: PlanRequest, progress: Progress) -> Plan:
     check_traceable(script, any_torch=request.any_torch)
     if request.save_trace is not None:
         check_trace_file(Path(request.save_trace))
-    rules = [parse_path_rule(f"{remote}={local}") for remote, local in request.paths.items()]
+    rules = parse_path_rules(request.paths or {})
     if terms.data_bytes is None and rules:
         means = _with_data_bytes(means, size_below(local for _, local in rules))
     with TraceServer() as server:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,7 +49,8 @@ def traced(server: TraceServer, name: str, *arguments: str, fetches_more: bool =
 
 
 def per_step(batches: int | None = 1, **schedule: int | None) -> Schedule:
-    return Schedule(batches_per_step=batches, **{"evaluation_batches": 0, **schedule})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"evaluation_batches": 0, "final_batches": 0, **schedule}
+    return Schedule(batches_per_step=batches, **fields)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +62,11 @@ def per_step(batches: int | None = 1, **schedule: int | None) -> Schedule:
         ("accumulating.py", per_step(3, steps_per_epoch=7, epochs=8)),
         ("folds.py", per_step(steps_per_epoch=10, epochs=20, evaluation_batches=5)),
         ("phases.py", per_step(steps_per_epoch=20, epochs=25, evaluation_batches=3)),
-        ("steps_from_endless.py", per_step(steps_per_epoch=20, epochs=50)),
-        ("steps_from_zip.py", per_step(steps_per_epoch=20, epochs=25)),
-        ("endless_break.py", per_step(steps_per_epoch=20, epochs=35)),
-        ("next_in_body.py", per_step(steps_per_epoch=20, epochs=6)),
+        # Loops over steps are followed to no end: each of their rounds may do something else.
+        ("steps_from_endless.py", per_step(steps_per_epoch=20, epochs=50, final_batches=None)),
+        ("steps_from_zip.py", per_step(steps_per_epoch=20, epochs=25, final_batches=None)),
+        ("endless_break.py", per_step(steps_per_epoch=20, epochs=35, final_batches=None)),
+        ("next_in_body.py", per_step(steps_per_epoch=20, epochs=6, final_batches=None)),
         ("iterable_with_length.py", per_step(steps_per_epoch=313, epochs=3)),
         ("two_loaders.py", per_step(steps_per_epoch=10, epochs=5)),
         ("critic.py", per_step(steps_per_epoch=20, epochs=7)),
@@ -72,7 +75,7 @@ def per_step(batches: int | None = 1, **schedule: int | None) -> Schedule:
         # Five batches after every fifth epoch: one to an epoch.
         (
             "evaluation_now_and_then.py",
-            per_step(steps_per_epoch=20, epochs=20, evaluation_batches=1),
+            per_step(steps_per_epoch=20, epochs=20, evaluation_batches=1, final_batches=2),
         ),
         ("notebook.ipynb", per_step(steps_per_epoch=20, epochs=15)),
         ("kept_locals.py", per_step(steps_per_epoch=20, epochs=3)),
@@ -85,6 +88,39 @@ def test_the_scripts_own_loops_say_how_often_it_steps(
     server: TraceServer, name: str, expected: Schedule
 ) -> None:
     assert traced(server, name).schedule == expected
+
+
+@pytest.mark.parametrize("where", ["function", "plain"])
+@pytest.mark.parametrize(("when", "each", "final"), [("each", 4, 0), ("end", 0, 5), ("both", 4, 5)])
+def test_evaluation_counts_in_each_epoch_or_once_at_the_end(
+    server: TraceServer, when: str, where: str, each: int, final: int
+) -> None:
+    trace = traced(server, "evaluation_at_the_end.py", when, where)
+    assert trace.schedule == per_step(
+        steps_per_epoch=20, epochs=30, evaluation_batches=each, final_batches=final
+    )
+    assert trace.evaluation_kernels is not None
+    # Batches of the held-out data, where an epoch has any, and not of the larger test data.
+    size = 50 if each else 60
+    assert max(kernel.rows for kernel in trace.evaluation_kernels.kinds) == size
+    assert not any("failed" in line for line in trace.assumptions)
+
+
+def test_evaluation_after_the_epochs_of_each_fold_comes_once_a_fold(server: TraceServer) -> None:
+    schedule = traced(server, "evaluation_at_the_end.py", "each", "folds").schedule
+    assert (schedule.epochs, schedule.evaluation_batches, schedule.final_batches) == (30, 4, 15)
+
+
+def test_evaluation_that_later_epochs_may_have_is_unknown_and_that_at_the_end_known(
+    server: TraceServer,
+) -> None:
+    schedule = traced(server, "evaluation_at_the_end.py", "now and then", "function").schedule
+    assert (schedule.evaluation_batches, schedule.final_batches) == (None, 5)
+
+
+def test_training_on_other_data_afterwards_is_no_evaluation(server: TraceServer) -> None:
+    schedule = traced(server, "two_phases.py").schedule
+    assert (schedule.epochs, schedule.evaluation_batches, schedule.final_batches) == (4, 0, None)
 
 
 def test_epochs_come_from_the_arguments_too(server: TraceServer) -> None:
@@ -199,6 +235,8 @@ def test_transformers_trainer_is_taken_at_its_word(
     ],
 )
 def test_lightning_is_taken_at_its_word(server: TraceServer, how: str, expected: Schedule) -> None:
+    # What a script does after `fit` is not reached.
+    expected = replace(expected, final_batches=None)
     assert traced(server, "lightning_epochs.py", how).schedule == expected
 
 

@@ -197,8 +197,8 @@ def test_it_is_made_as_the_user_says_and_private_if_not(
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("me/short", StoreError, "6 to 50 lower-case"),
-        ("me/Capital-Letters", StoreError, "6 to 50 lower-case"),
+        ("me/ab", StoreError, "3 to 50 lower-case"),
+        ("me/Capital-Letters", StoreError, "3 to 50 lower-case"),
         ("somebody/leaks-2024", AccessDeniedError, "kaggle://me/leaks-2024|is private"),
     ],
 )
@@ -208,6 +208,15 @@ def test_what_kaggle_would_not_make_is_refused_before_anything_is_sent(
     with pytest.raises(error, match=words):
         open_it(name).put("k", b"x")
     assert kaggle.calls("StartBlobUpload") == []
+
+
+def test_a_name_shorter_than_a_title_gets_one_that_kaggle_takes(
+    open_it: OpenStore, kaggle: KaggleServer
+) -> None:
+    put_all(open_it("me/leaks"), k=b"x")
+    found = kaggle.datasets.get("me", "leaks")
+    assert found
+    assert found.title == "leaks data set"
 
 
 def test_a_title_that_kaggle_would_not_take_is_refused(open_it: OpenStore) -> None:

@@ -39,7 +39,7 @@ def test_environment_variables_are_read_where_the_picture_says() -> None:
         if re.search(r"os\.(environ|getenv)", path.read_text("utf-8"))
     }
     # Others, and the child processes, which set their own, are given the variables.
-    edges = {"api.py", "planner.py", "stores/url.py", "dataset/ray_engine.py"}
+    edges = {"api.py", "planner.py", "prober.py", "stores/url.py", "dataset/ray_engine.py"}
     children = {
         *("script/quiet.py", "tracing/child.py", "tracing/probe_child.py", "tracing/device.py"),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +84,13 @@ def test_traces_that_are_none_and_runtimes_that_are_none_have_their_own_errors(
         sojourn.plan(tmp_path / "t.json", on=["colab/t5"])
     with pytest.raises(CatalogError, match="colab/t5"):
         sojourn.plan(tmp_path / "t.json", on="colab/t5")
+
+
+def test_what_a_plan_takes_is_what_a_request_has() -> None:
+    fields = {field.name: field for field in dataclasses.fields(PlanRequest)}
+    taken = dict(inspect.signature(sojourn.plan).parameters)
+    del taken["progress"]
+    assert taken.keys() == fields.keys()
+    for name in taken.keys() - {"arguments", "paths"}:
+        assert taken[name].default == fields[name].default, name
+        assert f"        {name}: " in (sojourn.plan.__doc__ or "")

@@ -158,6 +158,13 @@ def test_evaluation_after_the_last_epoch_is_counted_once() -> None:
     assert any("evaluation is not counted" in note for note in forecast(trace).notes)
 
 
+def test_evaluation_that_is_known_after_the_last_epoch_only_is_counted_and_said() -> None:
+    trace = scheduled(Schedule(steps_per_epoch=100, epochs=30, final_batches=20))
+    job = forecast(trace, step(1.0, evaluation_batch_s=exactly(0.5)))
+    assert expected(job.run_s) == 3010
+    assert any("evaluation between epochs is not counted" in note for note in job.notes)
+
+
 def test_a_job_of_so_many_steps_takes_them_unless_epochs_are_asked_for() -> None:
     schedule = Schedule(steps_per_epoch=100, epochs=3, evaluation_batches=4, total_steps=250)
     time = step(1.0, evaluation_batch_s=exactly(0.5))

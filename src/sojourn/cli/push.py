@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from sojourn.cli._options import Output, common_options
@@ -20,47 +22,29 @@ from sojourn.cli._options import Output, common_options
     help="What packs: this machine, or the Ray cluster that RAY_ADDRESS names.",
 )
 @click.option("--title", metavar="T", help="The heading of a new data set on Kaggle.")
-@click.option(
-    "--license", "license_name", metavar="L", help="Its licence: CC0-1.0, CC-BY-SA-4.0, …"
-)
+@click.option("--license", metavar="L", help="Its licence: CC0-1.0, CC-BY-SA-4.0, …")
 @click.option("--public", is_flag=True, help="Let everybody read it. Private if not given.")
 @common_options
-def command(
-    output: Output,
-    *,
-    folder: str,
-    store: str,
-    message: str,
-    dry_run: bool,
-    engine: str,
-    title: str | None,
-    license_name: str | None,
-    public: bool,
-) -> None:
+def command(output: Output, *, folder: str, store: str, dry_run: bool, **asked: Any) -> None:
     """Send the folder DIR to STORE; only shards whose content changed since the last push.
 
     A shard holds files that follow one another by name, 64 to 256 MiB of them before compression;
     a larger file has one to itself, and what is left at the end may be less. Where a byte of it
     changed, all of the shard is sent again.
 
-    Everything goes: hidden files, empty folders, permission bits, and links that stay inside of
-    DIR. Readers see the new revision when all of it is there, and the old one until then. A push
-    that was interrupted goes on where it stopped when it is run again.
-
-    Tables (CSV, TSV and JSON lines) are kept as columns where their text can be written anew from
+    Everything goes: hidden files, empty folders, permission bits, links that stay inside of DIR.
+    Readers see the new revision when all of it is there. An interrupted push, run again, goes on.
+    Tables (CSV, TSV, JSON lines) are kept as columns where their text can be written anew from
     these, byte for byte; that is checked while packing. Overlapping windows are kept once.
 
-    DIR may be the address of a store too: the files of a data set that is there, pushed or not, are
-    sent from store to store, those in zips unpacked; else its objects, as the files of a folder.
-    With --engine ray the workers of a cluster read objects there and send the shards, byte for byte
-    the same.
+    DIR may be the address of a store: the files of a data set there are sent, those in zips
+    unpacked; else its objects, as the files of a folder. With --engine ray the workers of a cluster
+    read objects there and send the shards, byte for byte the same.
 
     STORE is kaggle://OWNER/DATASET, hf://datasets/OWNER/NAME (made private), s3://BUCKET/PREFIX,
     gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///PATH or a plain path. On Kaggle a push makes
-    a data set, or a new version that holds what changed; KAGGLE_API_TOKEN, or what Kaggle's own
-    tools find, says who you are. --title, --license and --public are for a new one; for other
-    stores they are refused. S3 is used with the AWS_ variables
-    of the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
+    a data set, or a new version; --title, --license and --public are for a new one there. Who you
+    are say KAGGLE_API_TOKEN, or what Kaggle's own tools find; for S3 the AWS_ variables.
 
     Costs what the store asks for its space and requests. Needs free space for packed data beside
     DIR: up to three shards, most often less than 500 MiB.
@@ -82,17 +66,7 @@ def command(
     from sojourn.api import push
     from sojourn.render.dataset import push_document, push_text
 
-    report = push(
-        folder,
-        store,
-        message=message,
-        dry_run=dry_run,
-        engine=engine,
-        title=title,
-        license=license_name,
-        public=public,
-        progress=output.progress(),
-    )
+    report = push(folder, store, dry_run=dry_run, progress=output.progress(), **asked)
     output.result(
         push_document(report, dry_run=dry_run), lambda: push_text(report, dry_run=dry_run)
     )

@@ -11,8 +11,9 @@ on splitting, one stream.
 
 from __future__ import annotations
 
-import bisect
-from dataclasses import dataclass, field
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from sojourn.units import MIB
 
@@ -32,33 +33,16 @@ class OutOfDeviceMemoryError(Exception):
 @dataclass(slots=True, eq=False)
 class _Block:
     size_bytes: int
-    is_small: bool
     address: int
+    free_blocks: _FreeBlocks
     is_free: bool = False
     before: _Block | None = None
     after: _Block | None = None
 
 
-@dataclass(slots=True)
-class _Pool:
-    """Free blocks ordered by size, then by address, as the allocator's own set is."""
-
-    blocks: list[tuple[int, int, _Block]] = field(default_factory=list)
-
-    def add(self, block: _Block) -> None:
-        bisect.insort(self.blocks, (block.size_bytes, block.address, block))
-
-    def remove(self, block: _Block) -> None:
-        index = bisect.bisect_left(self.blocks, (block.size_bytes, block.address), key=_order)
-        del self.blocks[index]
-
-    def take_best_fit(self, size_bytes: int) -> _Block | None:
-        index = bisect.bisect_left(self.blocks, (size_bytes, -1), key=_order)
-        return self.blocks.pop(index)[2] if index < len(self.blocks) else None
-
-
-def _order(entry: tuple[int, int, _Block]) -> tuple[int, int]:
-    return entry[:2]
+# Free blocks of one pool, each as (size, address, block), ordered as the allocator's own set is. No
+# two have an address in common, so that the blocks themselves are never compared.
+_FreeBlocks: TypeAlias = list[Any]
 
 
 class CachingAllocator:
@@ -74,7 +58,8 @@ class CachingAllocator:
         self.reserved_bytes = 0
         self.peak_allocated_bytes = 0
         self.peak_reserved_bytes = 0
-        self._pools = {True: _Pool(), False: _Pool()}
+        self._small: _FreeBlocks = []
+        self._large: _FreeBlocks = []
         self._in_use: dict[int, _Block] = {}
         self._next_address = 0
 
@@ -90,15 +75,22 @@ class CachingAllocator:
         """
         if size_bytes <= 0:
             return
-        size_bytes = max(_MIN_BLOCK_BYTES, _round_up(size_bytes, _MIN_BLOCK_BYTES))
+        size_bytes = -(-size_bytes // _MIN_BLOCK_BYTES) * _MIN_BLOCK_BYTES
         is_small = size_bytes <= _SMALL_REQUEST_BYTES
-        found = self._pools[is_small].take_best_fit(size_bytes)
-        taken = found or self._reserve(size_bytes, is_small=is_small)
-        self._split(taken, size_bytes)
+        free_blocks = self._small if is_small else self._large
+        best_fit = bisect_left(free_blocks, (size_bytes, -1))
+        if best_fit < len(free_blocks):
+            taken: _Block = free_blocks.pop(best_fit)[2]
+        else:
+            taken = self._reserve(size_bytes, free_blocks)
+        left_bytes = taken.size_bytes - size_bytes
+        if left_bytes >= (_MIN_BLOCK_BYTES if is_small else _SMALL_REQUEST_BYTES + 1):
+            _split(taken, size_bytes)
         taken.is_free = False
         self._in_use[block] = taken
         self.allocated_bytes += taken.size_bytes
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        if self.allocated_bytes > self.peak_allocated_bytes:  # noqa: PLR1730 - max() takes longer
+            self.peak_allocated_bytes = self.allocated_bytes
 
     def free(self, block: int) -> None:
         """Take a block back and merge it with its free neighbours."""
@@ -106,24 +98,25 @@ class CachingAllocator:
         if freed is None:
             return
         self.allocated_bytes -= freed.size_bytes
-        pool = self._pools[freed.is_small]
+        free_blocks = freed.free_blocks
         before, after = freed.before, freed.after
         if before is not None and before.is_free:
-            pool.remove(before)
+            del free_blocks[bisect_left(free_blocks, (before.size_bytes, before.address))]
             freed.size_bytes += before.size_bytes
             freed.address = before.address
             freed.before = before.before
             if freed.before is not None:
                 freed.before.after = freed
         if after is not None and after.is_free:
-            pool.remove(after)
+            del free_blocks[bisect_left(free_blocks, (after.size_bytes, after.address))]
             freed.size_bytes += after.size_bytes
             freed.after = after.after
             if freed.after is not None:
                 freed.after.before = freed
-        self._release_to(pool, freed)
+        freed.is_free = True
+        insort(free_blocks, (freed.size_bytes, freed.address, freed))
 
-    def _reserve(self, size_bytes: int, *, is_small: bool) -> _Block:
+    def _reserve(self, size_bytes: int, free_blocks: _FreeBlocks) -> _Block:
         segment_bytes = _segment_bytes(size_bytes)
         if self._is_over(segment_bytes):
             self._give_back_free_segments()
@@ -133,7 +126,7 @@ class CachingAllocator:
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         address = self._next_address
         self._next_address += segment_bytes
-        return _Block(size_bytes=segment_bytes, is_small=is_small, address=address)
+        return _Block(segment_bytes, address, free_blocks)
 
     def _is_over(self, more_bytes: int) -> bool:
         return (
@@ -141,34 +134,24 @@ class CachingAllocator:
             and self.reserved_bytes + more_bytes > self.capacity_bytes
         )
 
-    def _split(self, block: _Block, size_bytes: int) -> None:
-        left_bytes = block.size_bytes - size_bytes
-        smallest_rest = _MIN_BLOCK_BYTES if block.is_small else _SMALL_REQUEST_BYTES + 1
-        if left_bytes < smallest_rest:
-            return
-        rest = _Block(
-            size_bytes=left_bytes,
-            is_small=block.is_small,
-            address=block.address + size_bytes,
-            before=block,
-            after=block.after,
-        )
-        if rest.after is not None:
-            rest.after.before = rest
-        block.after = rest
-        block.size_bytes = size_bytes
-        self._release_to(self._pools[block.is_small], rest)
-
-    def _release_to(self, pool: _Pool, block: _Block) -> None:
-        block.is_free = True
-        pool.add(block)
-
     def _give_back_free_segments(self) -> None:
-        for pool in self._pools.values():
-            whole = [e for e in pool.blocks if e[2].before is None and e[2].after is None]
+        for free_blocks in (self._small, self._large):
+            whole = [e for e in free_blocks if e[2].before is None and e[2].after is None]
             self.reserved_bytes -= sum(entry[0] for entry in whole)
             gone = {entry[1] for entry in whole}
-            pool.blocks = [entry for entry in pool.blocks if entry[1] not in gone]
+            free_blocks[:] = [entry for entry in free_blocks if entry[1] not in gone]
+
+
+def _split(block: _Block, size_bytes: int) -> None:
+    """Cut a block that is taken to a size, and free the rest of it."""
+    left_bytes, address = block.size_bytes - size_bytes, block.address + size_bytes
+    after = block.after
+    rest = _Block(left_bytes, address, block.free_blocks, True, block, after)  # noqa: FBT003
+    if after is not None:
+        after.before = rest
+    block.after = rest
+    block.size_bytes = size_bytes
+    insort(block.free_blocks, (left_bytes, address, rest))
 
 
 def _segment_bytes(size_bytes: int) -> int:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sojourn.forecast.memory import EXPECTED, Player
-from sojourn.forecast.trace import Phase, Role
+from sojourn.forecast.allocator import CachingAllocator
+from sojourn.forecast.replay import EXPECTED, FREED, moves_of, role_of
+from sojourn.forecast.trace import Free, Phase, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sojourn.forecast.trace import Alloc, Convolution, Event, Op, Trace
+    from sojourn.forecast.replay import Move
+    from sojourn.forecast.trace import Event, Trace
 
 # A curve is drawn on a screen: it is cut into this many stretches, and of each the highest and the
 # lowest point are kept.
@@ -52,9 +55,30 @@ class MemoryCurve:
 
 def memory_curve(trace: Trace, *, compute_capability: str) -> MemoryCurve:
     """Follow a trace's memory on a card of a compute capability such as "7.5"."""
-    watch = _Watch(compute_capability)
-    watch.play(trace)
-    points = watch.points(trace.step_ends)
+    moves = moves_of(trace.events, EXPECTED, compute_capability)
+    return _curve_of(_Followed(trace.events, trace.step_ends, moves))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Followed:
+    """What a curve is of. Told from others by identity: moves are the same where cards are."""
+
+    events: tuple[Event, ...]
+    step_ends: tuple[int, ...]
+    moves: Sequence[Move]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Followed) and other.moves is self.moves
+
+    def __hash__(self) -> int:
+        return id(self.moves)
+
+
+@lru_cache(maxsize=8)
+def _curve_of(followed: _Followed) -> MemoryCurve:
+    watch = _Watch(followed.events)
+    watch.play(followed.moves)
+    points = watch.points(followed.step_ends)
     return MemoryCurve(points=tuple(points), top_lines=tuple(watch.top_lines()))
 
 
@@ -68,43 +92,38 @@ class _Moment:
     by_role_bytes: tuple[int, ...]
 
 
-class _Watch(Player):
+class _Watch:
     """A replay that remembers each moment, and which line asked for what."""
 
-    def __init__(self, capability: str) -> None:
-        super().__init__(EXPECTED, capability, None)
+    def __init__(self, events: tuple[Event, ...]) -> None:
+        self._events = events
+        self._allocator = CachingAllocator()
+        self._live: dict[int, tuple[str, Role, int]] = {}
+        self._by_role = dict.fromkeys(Role, 0)
         self._moments: list[_Moment] = []
         self._changes: list[tuple[int, str, Role, int]] = []
-        self._asked: dict[int, str] = {}
-        self._event = -1
         self._phase = Phase.SETUP
 
-    def _step(self, event: Event) -> None:
-        self._event += 1
-        super()._step(event)
+    def play(self, moves: Sequence[Move]) -> None:
+        for place, block, size_bytes in moves:
+            event = self._events[place]
+            if size_bytes == FREED:
+                line, role, freed_bytes = self._live.pop(block, ("", Role.ACTIVATIONS, 0))
+                self._allocator.free(block)
+                self._note(place, line, role, -freed_bytes)
+            elif not isinstance(event, Free):
+                role = role_of(event)
+                self._allocator.malloc(block, size_bytes)
+                self._live[block] = (event.line, role, size_bytes)
+                self._phase = event.phase
+                self._note(place, event.line, role, size_bytes)
 
-    def _take(
-        self, block: int, size_bytes: int, role: Role, event: Alloc | Op | Convolution
-    ) -> None:
-        super()._take(block, size_bytes, role, event)
-        self._phase = event.phase
-        self._asked[block] = event.line
-        self._note(event.line, role, size_bytes)
-
-    def _drop(self, block: int) -> None:
-        role, size_bytes = self._live.get(block, (Role.ACTIVATIONS, 0))
-        super()._drop(block)
-        self._note(self._asked.pop(block, ""), role, -size_bytes)
-
-    def _note(self, line: str, role: Role, size_bytes: int) -> None:
+    def _note(self, place: int, line: str, role: Role, size_bytes: int) -> None:
+        self._by_role[role] += size_bytes
         self._changes.append((len(self._moments), line, role, size_bytes))
+        by_role_bytes = tuple(self._by_role.values())
         self._moments.append(
-            _Moment(
-                self._event,
-                self._phase,
-                self._allocator.allocated_bytes,
-                tuple(self._by_role.values()),
-            )
+            _Moment(place, self._phase, self._allocator.allocated_bytes, by_role_bytes)
         )
 
     def points(self, step_ends: Sequence[int]) -> Iterator[CurvePoint]:
@@ -123,7 +142,7 @@ class _Watch(Player):
             return []
         peak = self._moments[self._moment_of_peak()].event
         first = max((end for end in step_ends if end <= peak), default=0)
-        last = min((end for end in step_ends if end > peak), default=self._event + 1)
+        last = min((end for end in step_ends if end > peak), default=len(self._events))
         return [moment for moment in self._moments if first <= moment.event < last]
 
     def top_lines(self) -> Iterator[LineShare]:

@@ -7,20 +7,39 @@ segments back and tries again before it fails.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sojourn.forecast import workspace
-from sojourn.forecast.allocator import CachingAllocator, OutOfDeviceMemoryError
-from sojourn.forecast.convolution import convolution_workspace
-from sojourn.forecast.trace import Alloc, Convolution, Free, Op, Phase, Role
+from sojourn.forecast.replay import (
+    EXPECTED,
+    HIGH,
+    LOW,
+    Bound,
+    Extent,
+    Peak,
+    Replay,
+    replay,
+    replay_endlessly,
+    replay_within,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sojourn.forecast.trace import Trace
 
-    from sojourn.forecast.trace import Event, Trace
+__all__ = [
+    "MemoryForecast",
+    "Peak",
+    "Range",
+    "Verdict",
+    "fits_at_worst",
+    "forecast_memory",
+    "high_reserved_bytes",
+    "least_high_bytes",
+    "peak_place",
+    "verdict_of",
+]
 
 # Share by which reserved memory may come out otherwise than replayed: kernels' scratch, and the
 # order in which blocks find their place. With it the high bound covers 34 of 36 measured runs; both
@@ -48,15 +67,6 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
-    """The moment of the largest allocation: where it is, and what it is made of, in bytes."""
-
-    phase: Phase
-    line: str
-    by_role_bytes: Mapping[Role, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryForecast:
     """Device memory of one job on one accelerator, in bytes.
 
@@ -72,19 +82,6 @@ class MemoryForecast:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bound:
-    """Which end of each model a replay takes."""
-
-    estimate: float
-    workspace: str
-
-
-_LOW = _Bound(estimate=workspace.ESTIMATE_LOW, workspace="low")
-EXPECTED = _Bound(estimate=1.0, workspace="expected")
-_HIGH = _Bound(estimate=workspace.ESTIMATE_HIGH, workspace="high")
-
-
 def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str) -> MemoryForecast:
     """Replay a trace on an accelerator.
 
@@ -98,11 +95,11 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
     """
     context = workspace.context_bytes(compute_capability)
     usable = memory_bytes - context
-    low = _replay(trace, _LOW, usable, compute_capability)
+    low = _replay(trace, LOW, usable, compute_capability)
     expected = _replay(trace, EXPECTED, usable, compute_capability)
-    expected_bytes = expected.allocator.peak_reserved_bytes
+    expected_bytes = expected.peak_reserved_bytes
     reserved = Range(
-        low=min(low.allocator.peak_reserved_bytes, expected_bytes) * (1 - _UNSEEN_LOW),
+        low=min(low.peak_reserved_bytes, expected_bytes) * (1 - _UNSEEN_LOW),
         expected=expected_bytes,
         high=_high_bytes(trace, expected, usable, compute_capability),
     )
@@ -110,7 +107,7 @@ def forecast_memory(trace: Trace, *, memory_bytes: int, compute_capability: str)
         usable_bytes=usable,
         context_bytes=context,
         peak_reserved_bytes=reserved,
-        peak_allocated_bytes=expected.allocator.peak_allocated_bytes,
+        peak_allocated_bytes=expected.peak_allocated_bytes,
         peak=expected.peak,
         verdict=verdict_of(reserved, usable),
     )
@@ -129,9 +126,52 @@ def high_reserved_bytes(trace: Trace, *, memory_bytes: int, compute_capability: 
     return _high_bytes(trace, expected, usable, compute_capability)
 
 
-def _high_bytes(trace: Trace, expected: _Replay, usable_bytes: int, capability: str) -> float:
-    high = _replay(trace, _HIGH, usable_bytes, capability)
-    peak_bytes = max(high.allocator.peak_reserved_bytes, expected.allocator.peak_reserved_bytes)
+def fits_at_worst(
+    trace: Trace, *, memory_bytes: int, compute_capability: str, growth_bytes: int = 0
+) -> bool:
+    """Whether the high bound of reserved memory, and some bytes more, fit: the same in less time.
+
+    Where a replay fails within the card, the one without end has reserved more than the card has
+    by then: up to the first segment that is given back, both are alike.
+
+    Args:
+        trace: The traced script.
+        memory_bytes: What torch says the card's total memory is.
+        compute_capability: As NVIDIA writes it: "7.5".
+        growth_bytes: What is kept besides.
+    """
+    usable = memory_bytes - workspace.context_bytes(compute_capability)
+    high = replay_within(
+        trace.events, HIGH, usable_bytes=usable, compute_capability=compute_capability
+    )
+    if high is None or least_high_bytes(high.peak_allocated_bytes) + growth_bytes > usable:
+        return False
+    expected = replay_within(
+        trace.events, EXPECTED, usable_bytes=usable, compute_capability=compute_capability
+    )
+    if expected is None:
+        return False
+    peak_bytes = max(high.peak_reserved_bytes, expected.peak_reserved_bytes)
+    return _with_unseen(peak_bytes, high, usable) + growth_bytes <= usable
+
+
+def least_high_bytes(in_use_bytes: float) -> float:
+    """Return the least that the high bound can be where so much is in use at some moment."""
+    return in_use_bytes * (1 + _UNSEEN_HIGH)
+
+
+def peak_place(trace: Trace, *, compute_capability: str) -> int:
+    """Return the place of the event at which a trace has most in use, at the high end."""
+    return replay_endlessly(trace.events, HIGH, compute_capability=compute_capability).place
+
+
+def _replay(trace: Trace, bound: Bound, usable_bytes: int, capability: str) -> Replay:
+    return replay(trace.events, bound, usable_bytes=usable_bytes, compute_capability=capability)
+
+
+def _high_bytes(trace: Trace, expected: Replay, usable_bytes: int, capability: str) -> float:
+    high = _replay(trace, HIGH, usable_bytes, capability)
+    peak_bytes = max(high.peak_reserved_bytes, expected.peak_reserved_bytes)
     return _with_unseen(peak_bytes, high, usable_bytes)
 
 
@@ -142,92 +182,14 @@ def verdict_of(reserved: Range, usable_bytes: float) -> Verdict:
     return Verdict.TIGHT if reserved.expected <= usable_bytes else Verdict.DOES_NOT_FIT
 
 
-def _with_unseen(reserved_bytes: int, replay: _Replay, usable_bytes: int) -> float:
+def _with_unseen(reserved_bytes: int, played: Extent, usable_bytes: int) -> float:
     """Add what may be unseen: to the allocated peak, since cached segments are given back at need.
 
     Reserved memory may fill the card without harm, and then does not grow; what counts there is
     whether the blocks in use, and a little more, still find their place.
     """
-    needed = replay.allocator.peak_allocated_bytes * (1 + _UNSEEN_HIGH)
+    needed = played.peak_allocated_bytes * (1 + _UNSEEN_HIGH)
     grown = reserved_bytes * (1 + _UNSEEN_HIGH)
     if reserved_bytes <= usable_bytes < grown:
         return max(needed, float(usable_bytes))
     return grown
-
-
-@dataclass(slots=True)
-class _Replay:
-    allocator: CachingAllocator
-    peak: Peak
-
-
-def _replay(trace: Trace, bound: _Bound, usable_bytes: int, capability: str) -> _Replay:
-    """Replay within the card; where that fails, without end, to say what it would need."""
-    try:
-        return Player(bound, capability, usable_bytes).play(trace)
-    except OutOfDeviceMemoryError:
-        return Player(bound, capability, None).play(trace)
-
-
-class Player:
-    """One pass over the events."""
-
-    def __init__(self, bound: _Bound, capability: str, capacity_bytes: int | None) -> None:
-        self._bound = bound
-        self._capability = capability
-        self._cublas_bytes = workspace.cublas_workspace_bytes(capability)
-        self._allocator = CachingAllocator(capacity_bytes)
-        self._live: dict[int, tuple[Role, int]] = {}
-        self._by_role = dict.fromkeys(Role, 0)
-        self._highest = -1
-        self._peak = Peak(phase=Phase.SETUP, line="", by_role_bytes=dict(self._by_role))
-        self._handles: set[int] = set()
-
-    def play(self, trace: Trace) -> _Replay:
-        """Replay all events."""
-        for event in trace.events:
-            self._step(event)
-        return _Replay(allocator=self._allocator, peak=self._peak)
-
-    def _step(self, event: Event) -> None:
-        if isinstance(event, Alloc):
-            factor = self._bound.estimate if event.estimated else 1.0
-            size_bytes = round(event.size_bytes * factor)
-            self._take(event.block, size_bytes, event.role, event)
-        elif isinstance(event, Free):
-            self._drop(event.block)
-        elif isinstance(event, Op):
-            self._multiply(event)
-        else:
-            self._convolve(event)
-
-    def _take(
-        self, block: int, size_bytes: int, role: Role, event: Alloc | Op | Convolution
-    ) -> None:
-        self._allocator.malloc(block, size_bytes)
-        self._live[block] = (role, size_bytes)
-        self._by_role[role] += size_bytes
-        if self._allocator.allocated_bytes > self._highest:
-            self._highest = self._allocator.allocated_bytes
-            self._peak = Peak(phase=event.phase, line=event.line, by_role_bytes=dict(self._by_role))
-
-    def _drop(self, block: int) -> None:
-        role, size_bytes = self._live.pop(block, (Role.ACTIVATIONS, 0))
-        self._by_role[role] -= size_bytes
-        self._allocator.free(block)
-
-    def _multiply(self, op: Op) -> None:
-        """Give a thread's cuBLAS handle its workspace, for good."""
-        if op.thread not in self._handles:
-            self._handles.add(op.thread)
-            self._take(-2 - op.thread, self._cublas_bytes, Role.WORKSPACE, op)
-
-    def _convolve(self, convolution: Convolution) -> None:
-        needed = getattr(
-            convolution_workspace(convolution, self._capability), self._bound.workspace
-        )
-        # Where one candidate's workspace cannot be had, torch tries the next, down to those that
-        # need none. Source: PyTorch, ATen/native/cudnn/Conv_v8.cpp, try_configs.
-        with contextlib.suppress(OutOfDeviceMemoryError):
-            self._take(-1, needed, Role.WORKSPACE, convolution)
-            self._drop(-1)

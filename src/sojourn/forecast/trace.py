@@ -14,13 +14,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_TRAITS, Traits, load_traits
 from sojourn.forecast.kernels import Kernels, blend_kernels, dump_kernels, load_kernels
 from sojourn.forecast.kernels import Phase as Phase  # noqa: PLC0414 - events have one too
 from sojourn.forecast.schedule import UNKNOWN_SCHEDULE, Loading, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 TRACE_SCHEMA = "sojourn.trace/3"
 
@@ -223,7 +226,7 @@ def load_trace(text: str) -> Trace:
     try:
         document: dict[str, Any] = json.loads(text)
         _check_schema(document.pop("schema"))
-        document["events"] = tuple(_load_event(row) for row in document["events"])
+        document["events"] = _load_events(document["events"])
         document["assumptions"] = tuple(document["assumptions"])
         document["step_ends"] = tuple(document["step_ends"])
         document["traits"] = load_traits(document["traits"])
@@ -259,20 +262,40 @@ def _dump_event(event: Event) -> list[Any]:
     return [_CODE_OF[type(event)], *asdict(event).values()]
 
 
-def _load_event(row: list[Any]) -> Event:
-    kind = _CODES[row[0]]
-    names = fields(kind)
-    if len(names) != len(row) - 1:
-        raise ValueError(f"an event of {len(row) - 1} fields")
-    return kind(
-        **{f.name: _load_field(f.type, value) for f, value in zip(names, row[1:], strict=True)}
+def _load_events(rows: list[list[Any]]) -> tuple[Event, ...]:
+    """Read events; a convolution that comes again is the same object."""
+    convolutions: dict[Event, Event] = {}
+    events = map(_load_event, rows)
+    return tuple(
+        convolutions.setdefault(event, event) if isinstance(event, Convolution) else event
+        for event in events
     )
 
 
-def _load_field(annotation: Any, value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return _ENUMS[annotation](value) if annotation in _ENUMS else value
+def _load_event(row: list[Any]) -> Event:
+    kind, readers = _READERS[row[0]]
+    if len(readers) != len(row) - 1:
+        raise ValueError(f"an event of {len(row) - 1} fields")
+    values: dict[str, Any] = {}
+    for (name, members), value in zip(readers, row[1:], strict=True):
+        if members is not None:
+            values[name] = members[value]
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def _readers(kind: type[Event]) -> tuple[tuple[str, dict[str, Any] | None], ...]:
+    """Return an event's fields by name, each with the members of its enumeration, if it is one."""
+    members = {name: {member.value: member for member in enum} for name, enum in _ENUMS.items()}
+    return tuple((field.name, members.get(str(field.type))) for field in fields(kind))
+
+
+_READERS = {code: (kind, _readers(kind)) for code, kind in _CODES.items()}
+
+
+# Traces at other batch sizes that are kept.
+_KEPT_SIZES = 32
 
 
 class BatchScale:
@@ -288,11 +311,24 @@ class BatchScale:
         self._first = first
         self._second = second
         self._counterparts = [e for e in second.events if not isinstance(e, Free)]
+        self._made: dict[int, Trace] = {}
+        self._varied: list[tuple[int, Event, Event]] | None = None
 
     @property
     def second(self) -> Trace:
         """The trace at the other batch size."""
         return self._second
+
+    @property
+    def _varying(self) -> list[tuple[int, Event, Event]]:
+        """What memory follows from, and differs between the two."""
+        if self._varied is None:
+            self._varied = [
+                (place, event, other)
+                for place, event, other in self._pairs()
+                if not isinstance(event, Op) and event != other
+            ]
+        return self._varied
 
     @property
     def is_possible(self) -> bool:
@@ -307,23 +343,73 @@ class BatchScale:
 
     def at(self, batch_size: int) -> Trace:
         """Return the trace at another batch size. Sizes are in bytes, never negative."""
-        first, second = self._first, self._second
-        if first.batch_size is None or second.batch_size is None:
-            raise ValueError("both traces need a batch size")
-        share = (batch_size - first.batch_size) / (second.batch_size - first.batch_size)
-        counterparts = iter(self._counterparts)
-        events = tuple(
-            event if isinstance(event, Free) else _blend(event, next(counterparts), share)
-            for event in first.events
-        )
+        first, second, share = self._first, self._second, self._share(batch_size)
         return replace(
             first,
             batch_size=batch_size,
-            events=events,
+            events=self._events(share, self._pairs()),
             step_kernels=blend_kernels(first.step_kernels, second.step_kernels, share),
             # The size of evaluation batches is another than that of the training's.
             evaluation_kernels=first.evaluation_kernels,
         )
+
+    def allocations_at(self, batch_size: int) -> Trace:
+        """Return what memory follows from at another batch size, in less time.
+
+        Kernels are not in it, and products are as they were: their workspace goes by no shape.
+        Those that were asked for last are kept, as different cards ask for the same.
+        """
+        if batch_size not in self._made:
+            if len(self._made) >= _KEPT_SIZES:
+                del self._made[next(iter(self._made))]
+            self._made[batch_size] = replace(
+                self._first,
+                batch_size=batch_size,
+                events=self._events(self._share(batch_size), self._varying),
+                step_kernels=None,
+                evaluation_kernels=None,
+            )
+        return self._made[batch_size]
+
+    def least_in_use(self, batch_size: int, place: int) -> float:
+        """Return bytes that are in use at least, at another batch size, after an event's place."""
+        live: dict[int, tuple[int, int]] = {}
+        counterparts = iter(self._counterparts)
+        for event in self._first.events[: place + 1]:
+            if isinstance(event, Free):
+                live.pop(event.block, None)
+                continue
+            other = next(counterparts)
+            if isinstance(event, Alloc) and isinstance(other, Alloc):
+                live[event.block] = (event.size_bytes, other.size_bytes)
+        first_bytes = sum(first for first, _ in live.values())
+        second_bytes = sum(second for _, second in live.values())
+        # Each is rounded to a whole byte.
+        return first_bytes + (second_bytes - first_bytes) * self._share(batch_size) - len(live)
+
+    def _pairs(self) -> Iterator[tuple[int, Event, Event]]:
+        """Yield what lasts in the first trace, with its place and its counterpart."""
+        counterparts = iter(self._counterparts)
+        for place, event in enumerate(self._first.events):
+            if not isinstance(event, Free):
+                yield place, event, next(counterparts)
+
+    def _events(self, share: float, pairs: Iterable[tuple[int, Event, Event]]) -> tuple[Event, ...]:
+        events = list(self._first.events)
+        made: dict[tuple[int, int], Event] = {}
+        for place, event, other in pairs:
+            pair = (id(event), id(other))
+            if pair not in made:
+                made[pair] = _blend(event, other, share)
+            events[place] = made[pair]
+        return tuple(events)
+
+    def _share(self, batch_size: int) -> float:
+        """Return how far a batch size is on the way from the first trace's to the second's."""
+        first, second = self._first.batch_size, self._second.batch_size
+        if first is None or second is None:
+            raise ValueError("both traces need a batch size")
+        return (batch_size - first) / (second - first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,8 +432,16 @@ def _same_event(first: Event, second: Event) -> bool:
 
 def _blend(first: Event, second: Event, share: float) -> Event:
     if isinstance(first, Alloc) and isinstance(second, Alloc):
-        size_bytes = _between(first.size_bytes, second.size_bytes, share)
-        return replace(first, size_bytes=size_bytes)
+        if first.size_bytes == second.size_bytes:
+            return first
+        return Alloc(
+            block=first.block,
+            size_bytes=_between(first.size_bytes, second.size_bytes, share),
+            role=first.role,
+            phase=first.phase,
+            line=first.line,
+            estimated=first.estimated,
+        )
     if isinstance(first, (Op, Convolution)) and isinstance(second, (Op, Convolution)):
         return replace(
             first,
@@ -365,4 +459,6 @@ def _between(first: int, second: int, share: float) -> int:
 def _between_shapes(
     first: tuple[int, ...], second: tuple[int, ...], share: float
 ) -> tuple[int, ...]:
+    if first == second:
+        return first
     return tuple(_between(a, b, share) for a, b in zip(first, second, strict=True))

@@ -8,10 +8,11 @@ must agree. Where it does not, or there is no scale, sizes are traced one round 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sojourn.forecast.changes import Changes, Variant
-from sojourn.forecast.memory import high_reserved_bytes
+from sojourn.forecast.memory import fits_at_worst, high_reserved_bytes, least_high_bytes, peak_place
 from sojourn.forecast.workspace import context_bytes
 from sojourn.planning.fit import forecast_on
 
@@ -57,16 +58,48 @@ def find_max_batch_size(
     """
 
     def excess(batch_size: int) -> float:
-        return _excess(scale.at(batch_size), accelerator, growth_bytes)
+        return _excess(scale.allocations_at(batch_size), accelerator, growth_bytes)
 
     at_one, second = excess(1), max(2, near)
     if at_one > 0:
         return 0
+    floor = _Floor.of(scale, second, accelerator)
+
+    def fits_at(batch_size: int) -> bool:
+        if floor.is_over(batch_size, accelerator, growth_bytes):
+            return False
+        return _fits(scale.allocations_at(batch_size), accelerator, growth_bytes)
+
     sample_bytes = max(1.0, (excess(second) - at_one) / (second - 1))
     # Where a straight line from one sample through the second size meets the card's end. A little
     # more fits in truth, as near its end cached segments are given back.
     guess = max(2, min(round(1 - at_one / sample_bytes), _LARGEST_BATCH))
-    return _search(lambda batch_size: excess(batch_size) <= 0, guess)
+    return _search(fits_at, guess)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Floor:
+    """What is in use at least where one batch size has its peak: a straight line, in bytes."""
+
+    constant_bytes: float
+    sample_bytes: float
+
+    @classmethod
+    def of(cls, scale: BatchScale, batch_size: int, accelerator: Accelerator) -> _Floor:
+        """Lay it through the peak at a batch size, on a card that is known well enough."""
+        trace = scale.allocations_at(batch_size)
+        place = peak_place(trace, compute_capability=accelerator.compute_capability or "")
+        at_one, at_two = (scale.least_in_use(size, place) for size in (1, 2))
+        return cls(constant_bytes=2 * at_one - at_two, sample_bytes=at_two - at_one)
+
+    def is_over(self, batch_size: int, accelerator: Accelerator, growth_bytes: int) -> bool:
+        """Whether that alone is more than the card can give, so that nothing need be replayed."""
+        memory_bytes, capability = accelerator.memory_bytes, accelerator.compute_capability
+        if memory_bytes is None or capability is None:
+            return False
+        least_bytes = self.constant_bytes + self.sample_bytes * batch_size
+        usable_bytes = memory_bytes - context_bytes(capability)
+        return least_high_bytes(least_bytes) + growth_bytes > usable_bytes
 
 
 def is_search_end(batch_size: int) -> bool:
@@ -98,6 +131,21 @@ def _excess(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> float:
     high = high_reserved_bytes(trace, memory_bytes=memory_bytes, compute_capability=capability)
     over = high + growth_bytes - (memory_bytes - context_bytes(capability))
     return min(over, -1.0) if over <= 0 else max(over, 1.0)
+
+
+def _fits(trace: Trace, accelerator: Accelerator, growth_bytes: int) -> bool:
+    """Whether `_excess` is none: in less time."""
+    memory_bytes, capability = accelerator.memory_bytes, accelerator.compute_capability
+    return (
+        memory_bytes is not None
+        and capability is not None
+        and fits_at_worst(
+            trace,
+            memory_bytes=memory_bytes,
+            compute_capability=capability,
+            growth_bytes=growth_bytes,
+        )
+    )
 
 
 def trial_of(case: Case, max_batch_size: int) -> Variant | None:

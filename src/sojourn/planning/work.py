@@ -146,9 +146,10 @@ def _why(trace: Trace, planned: int | None) -> dict[str, str]:
 
 def _notes(trace: Trace, batch_s: Range | None) -> tuple[str, ...]:
     schedule = trace.schedule
-    counted = [schedule.evaluation_batches, schedule.final_batches]
-    is_missing = schedule.evaluation_batches is None and not schedule.final_batches
-    if is_missing or (batch_s is None and any(counted)):
+    each, final = schedule.evaluation_batches, schedule.final_batches
+    if each is None and final and batch_s is not None:
+        return ("evaluation between epochs is not counted, as it was not seen",)
+    if each is None or (batch_s is None and (each or final)):
         return ("evaluation is not counted, as it was not seen in full",)
     return ()
 

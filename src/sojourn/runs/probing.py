@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sojourn.catalog import find_accelerator_of_device
 from sojourn.catalog.models import Accelerator
 from sojourn.errors import TraceError
-from sojourn.forecast.correction import Measured, ProbeReport, job_key, make_correction
+from sojourn.forecast.correction import ProbeReport, job_key, make_correction
 from sojourn.planning.fit import forecast_on
 from sojourn.runs.corrections import keep_correction
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.catalog.models import Catalog
+    from sojourn.forecast.correction import Correction, Measured
     from sojourn.forecast.memory import Range
     from sojourn.forecast.trace import Trace
 
@@ -38,11 +40,11 @@ def probe_job(
     """Measure a job and keep by how much it came out otherwise than forecast.
 
     Args:
-        target: The script, as the user named it.
-        code: Its text.
+        target: The script, as the user named it; `code` is its text.
+        code: See `target`.
         arguments: What it gets in `sys.argv[1:]`.
-        steps: How many steps are measured.
-        measure: Takes the steps.
+        steps: How many steps are measured, which `measure` takes.
+        measure: See `steps`.
         trace_for: Gives the job's trace for a card of a compute capability such as "7.5".
         step_time_for: Forecasts the seconds of a step on a card, loading left out.
         catalog: Where the card is looked up.
@@ -55,42 +57,48 @@ def probe_job(
     """
     measured = measure()
     card = _accelerator(catalog, measured)
+    report = _not_forecast(target, card, steps, measured)
     try:
         trace = trace_for(measured.compute_capability)
     except TraceError as error:
-        return ProbeReport(
-            target=target,
-            accelerator=card,
-            batch_size=None,
-            steps_wanted=steps,
-            measured=measured,
-            peak_reserved_bytes=None,
-            step_s=None,
-            correction=None,
-            reason=f"there is no forecast: {error.message}",
-        )
+        return replace(report, reason=f"there is no forecast: {error.message}")
+    report = replace(report, batch_size=trace.batch_size)
     forecast = forecast_on(trace, card) if trace.uses_device else None
-    peak_reserved_bytes = forecast.peak_reserved_bytes if forecast else None
-    step_s = step_time_for(trace, card) if forecast else None
-    correction = make_correction(
-        measured,
-        job=job_key(code, arguments, trace.batch_size),
-        accelerator=card.id,
-        measured_on=today.isoformat(),
-        peak_reserved_bytes=peak_reserved_bytes,
-        step_s=step_s,
-    )
+    if forecast is not None:
+        report = replace(
+            report,
+            peak_reserved_bytes=forecast.peak_reserved_bytes,
+            step_s=step_time_for(trace, card),
+            reason="",
+        )
+    job = job_key(code, arguments, trace.batch_size)
+    correction = _correction(report, job, today)
     keep_correction(corrections, correction)
+    return replace(report, correction=correction)
+
+
+def _not_forecast(target: str, card: Accelerator, steps: int, measured: Measured) -> ProbeReport:
     return ProbeReport(
         target=target,
         accelerator=card,
-        batch_size=trace.batch_size,
+        batch_size=None,
         steps_wanted=steps,
         measured=measured,
-        peak_reserved_bytes=peak_reserved_bytes,
-        step_s=step_s,
-        correction=correction,
-        reason="" if forecast else "there is no forecast: nothing was traced on the device",
+        peak_reserved_bytes=None,
+        step_s=None,
+        correction=None,
+        reason="there is no forecast: nothing was traced on the device",
+    )
+
+
+def _correction(report: ProbeReport, job: str, today: date) -> Correction:
+    return make_correction(
+        report.measured,
+        job=job,
+        accelerator=report.accelerator.id,
+        measured_on=today.isoformat(),
+        peak_reserved_bytes=report.peak_reserved_bytes,
+        step_s=report.step_s,
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# What the names say of whatever evaluates, or of what it is wrapped in.
+_EVALUATING = ("eval", "valid", "test", "no_grad", "inference_mode")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -32,9 +34,24 @@ class Loop:
         return target.id if isinstance(target, ast.Name) else ""
 
     @property
+    def items(self) -> set[str]:
+        """All the names that an item, or a part of it, gets."""
+        return set() if isinstance(self.node, ast.While) else names_in(self.node.target)
+
+    @property
     def mentions(self) -> str:
         """What names its items, all of it."""
         return "" if isinstance(self.node, ast.While) else ast.unparse(self.node.target)
+
+    def evaluates_now_and_then(self) -> bool:
+        """Whether an `if` in it that asks which of its rounds this is seems to evaluate."""
+        is_while = isinstance(self.node, ast.While)
+        return any(
+            (is_while or names_in(node.test) & self.items)
+            and any(word in ast.unparse(ast.Module(node.body, [])).lower() for word in _EVALUATING)
+            for node in ast.walk(self.node)
+            if isinstance(node, ast.If)
+        )
 
     def early_end(self) -> int | None:
         """Return the line at which it may be left before its end, None if there is none."""

@@ -15,7 +15,7 @@ from sojourn.script.overlay import Overlay
 from sojourn.script.patches import install_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def default_rules(script_folder: Path) -> list[tuple[str, Path]]:
@@ -61,6 +61,11 @@ def parse_path_rule(text: str) -> tuple[str, Path]:
             remedy="Give the folder in which the script's data lie here.",
         )
     return os.path.normpath(remote), folder.resolve()
+
+
+def parse_path_rules(paths: Mapping[str, str | Path]) -> list[tuple[str, Path]]:
+    """Read rules that are given as REMOTE: LOCAL. Raises as `parse_path_rule`."""
+    return [parse_path_rule(f"{remote}={local}") for remote, local in paths.items()]
 
 
 class PathMap:

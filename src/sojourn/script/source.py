@@ -18,9 +18,11 @@ from sojourn.localpath import check_reachable
 from sojourn.printable import shortened
 from sojourn.redact import hide_keys
 from sojourn.script.cells import Cell, plain_cell
+from sojourn.script.exits import with_exits
 from sojourn.script.notebook import code_cells, without_future
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import CodeType
@@ -60,6 +62,10 @@ class ScriptSource:
     def compiled(self) -> CodeType:
         """Compile the code under `filename`. A `SyntaxError` cannot occur: it was read before."""
         return _compile(self.code, self.filename)
+
+    def compiled_with_exits(self) -> CodeType:
+        """Compile the code so that each of its loops can be left, see `exits`."""
+        return _compile(with_exits(self.code), self.filename)
 
 
 def read_source(path: Path) -> ScriptSource:
@@ -138,7 +144,7 @@ def _skipped_lines(path: Path, number: int, cell: Cell) -> Iterable[str]:
     return (f"{path.name}[{number}]:{line}: {text}" for line, text in cell.skipped)
 
 
-def _compile(code: str, filename: str) -> CodeType:
+def _compile(code: str | ast.Module, filename: str) -> CodeType:
     with warnings.catch_warnings():
         # A stray backslash in the user's string is not ours to complain about.
         warnings.simplefilter("ignore")

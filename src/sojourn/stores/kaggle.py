@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# https://github.com/Kaggle/kaggle-cli, dataset_create_new: 6 to 50 characters, title as well.
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{4,48}[a-z0-9]")
+# https://github.com/Kaggle/kaggle-cli/blob/main/docs/datasets_metadata.md: a slug has 3 to 50
+# characters, a title 6 to 50. (The command there refuses slugs below 6; the service is not asked.)
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]")
 _TITLE_CHARACTERS = range(6, 51)
 # What an address may name: also what others made, under rules that are not known.
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)/([A-Za-z0-9][A-Za-z0-9_-]*)/?")
@@ -290,7 +291,7 @@ class KaggleStore:
         if not _SLUG.fullmatch(self._slug):
             raise StoreError(
                 f"Kaggle makes no data set called {self._slug!r}.",
-                remedy="Use 6 to 50 lower-case letters, digits and hyphens.",
+                remedy="Use 3 to 50 lower-case letters, digits and hyphens.",
             )
         title = self._presentation.title if self._presentation else None
         if title is not None and len(title) not in _TITLE_CHARACTERS:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 INSTALL = 'pip install "sojourn[kaggle]"'
 _PAGE_SIZE = 200  # the largest that Kaggle gives; it takes more for the same
+_SHORTEST_TITLE = 6  # characters; see stores.kaggle
 _USER_AGENT = "sojourn"
 
 
@@ -150,7 +151,7 @@ class KaggleApi:
         request = ApiCreateDatasetRequest()
         request.owner_slug = self._owner
         request.slug = self._slug
-        request.title = presentation.title or self._slug
+        request.title = presentation.title or _title_of(self._slug)
         if presentation.license:
             request.license_name = presentation.license
         request.is_private = not presentation.public
@@ -380,3 +381,8 @@ def _tree(tokens: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
         folder_info.files, folder_info.directories = _tree(inner)
         folders.append(folder_info)
     return files, folders
+
+
+def _title_of(slug: str) -> str:
+    """Return a title, which has 6 characters at least, where none was given."""
+    return slug if len(slug) >= _SHORTEST_TITLE else f"{slug} data set"

@@ -137,6 +137,7 @@ def _trace(request: Request) -> Trace:
     from sojourn.tracing.hooks import Loaders, Steps, install_hooks
     from sojourn.tracing.host_use import HostWatch
     from sojourn.tracing.kernels import Kernels
+    from sojourn.tracing.leaving import Leaving
     from sojourn.tracing.recorder import Recorder
     from sojourn.tracing.schedule import ScheduleWatch
     from sojourn.tracing.unwritten import Unwritten
@@ -162,8 +163,11 @@ def _trace(request: Request) -> Trace:
         steps,
         lambda: _keep_training(request, result()),
         on_next_batch=changed.see_next_batch,
+        on_training_over=lambda: leaving.begin(watch.loops_around_training()),
         is_followed=request.step is None,
     )
+    leaving = Leaving(label, evaluation.leave_training)
+    leaving.install()
     install_hooks(recorder, steps, loaders, evaluation)
     missing = _install_stand_ins(recorder, unwritten)
     host = HostWatch()
@@ -342,7 +346,7 @@ def _run(
         if request.step is None:
             module: dict[str, Any] = sys.modules["__main__"].__dict__
             module["__file__"] = request.script
-            exec(source.compiled(), module)  # noqa: S102 - running the user's script is the job
+            exec(source.compiled_with_exits(), module)  # noqa: S102 - running the user's script is the job
         else:
             run_step(
                 source,
@@ -363,6 +367,10 @@ def _run(
         # Without this function's own line, which is none of the script's.
         own = error.__traceback__ and error.__traceback__.tb_next
         traceback.print_exception(type(error), error, own or error.__traceback__)
+        if evaluation.has_left_training:
+            # Further than training is a bonus: an empty list of losses, say, is no news.
+            steps.is_stopped = True
+            return
         if evaluation.is_training_over:
             evaluation.settle()
             recorder.assume(

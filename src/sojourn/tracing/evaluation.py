@@ -54,6 +54,7 @@ class _Loop:
     kernel_mark: int | None = None
     asked_at: list[float] = field(default_factory=list)
     runs_whole: bool = False
+    is_timed: bool = False
     missing_bytes: int = 0
     is_replaced: bool = False
 
@@ -66,6 +67,7 @@ class Evaluation:
         steps: Ends the script.
         on_training_seen: Called once all of training was seen, before the script goes on.
         on_next_batch: Called when training asks for a batch: what comes before is the last step's.
+        on_training_over: Called when enough was seen of training, from within its loop.
         is_followed: Whether it goes on at all.
     """
 
@@ -76,14 +78,17 @@ class Evaluation:
         on_training_seen: Callable[[], None],
         *,
         on_next_batch: Callable[[], None] = lambda: None,
+        on_training_over: Callable[[], None] = lambda: None,
         is_followed: bool = True,
     ) -> None:
         self.is_training_over = False
+        self.has_left_training = False
         self._is_followed = is_followed
         self._recorder = recorder
         self._steps = steps
         self._on_training_seen = on_training_seen
         self._on_next_batch = on_next_batch
+        self._on_training_over = on_training_over
         self._started = time.monotonic()
         self._feeding: weakref.WeakSet[Any] = weakref.WeakSet()
         self._training_sets: list[Any] = []
@@ -142,8 +147,10 @@ class Evaluation:
 
         def with_evaluation(callback: Any, args: Any, state: Any, control: Any, **rest: Any) -> Any:
             control = on_epoch_end(callback, args, state, control, **rest)
-            if self.is_training_over and args.eval_strategy != "no":
-                control.should_evaluate = True
+            if self.is_training_over:
+                control.should_evaluate |= args.eval_strategy != "no"
+                control.should_training_stop = True
+                self.leave_training()
             return control
 
         flow.on_epoch_end = with_evaluation
@@ -198,6 +205,12 @@ class Evaluation:
         limit_s = max(_LEAST_S, time.monotonic() - self._started)
         signal.signal(signal.SIGALRM, lambda *_: self._give_up(limit_s))
         signal.setitimer(signal.ITIMER_REAL, limit_s)
+        self._on_training_over()
+
+    def leave_training(self) -> None:
+        """A loop around training is left after its first round: what comes now, comes once."""
+        self._end_last_step()
+        self.has_left_training = True
 
     def _set_mark(self) -> None:
         self._mark = self._recorder.mark_now()
@@ -247,7 +260,10 @@ class Evaluation:
         loop.live_bytes.append(self._recorder.live_bytes())
         loop.marks.append(self._recorder.mark_now())
         loop.asked_at.append(time.monotonic())
-        if loop.kernel_mark is not None:
+        # What comes in each epoch counts for more than what comes once.
+        is_of_epochs = not self.has_left_training or not self._recorder.kernels.has_evaluation
+        if loop.kernel_mark is not None and (is_of_epochs or loop.is_timed):
+            loop.is_timed = True
             self._recorder.kernels.end_evaluation_batch(loop.kernel_mark)
         loop.kernel_mark = self._recorder.kernels.now()
         done = len(loop.live_bytes) - 1

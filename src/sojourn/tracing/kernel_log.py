@@ -68,6 +68,11 @@ class KernelLog:
         """A batch of evaluation is over that had begun at a mark."""
         self._evaluation = (begun, self.now())
 
+    @property
+    def has_evaluation(self) -> bool:
+        """Whether a batch of evaluation was seen to its end."""
+        return self._evaluation is not None
+
     def forget_evaluation(self) -> None:
         """Say that what was taken for evaluation was none."""
         self._evaluation = None

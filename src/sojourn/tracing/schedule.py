@@ -18,6 +18,7 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from sojourn.forecast.schedule import Schedule
@@ -89,8 +90,8 @@ class ScheduleWatch:
         texts: dict[str, str],
         is_training_over: Callable[[], bool],
     ) -> None:
-        self._stack = Stack(label, texts, length_of)
-        self.batches = Batches(self._stack, is_training_over, self._see_evaluation)
+        self.stack = Stack(label, texts, length_of)
+        self.batches = Batches(self.stack, is_training_over, self._see_evaluation)
         self._trainers = Trainers()
         self._is_training_over = is_training_over
         self._first: Any = None
@@ -131,8 +132,21 @@ class ScheduleWatch:
             schedule = replace(schedule, final_batches=schedule.final_batches or None)
         return schedule, tuple(draft.notes)
 
+    def loops_around_training(self) -> list[RunningLoop]:
+        """Return the loops that lead here around the one over the loader that feeds training.
+
+        None where no loader is gone over: a loop over steps may evaluate in any of its rounds.
+        """
+        feeds = self._steps[-1].feeds if self._steps else []
+        asked = {loop.label for feed in feeds for loop in feed.loops if loop.is_asked}
+        loops = self.stack.loops()
+        outer = list(itertools.takewhile(lambda loop: loop.label not in asked, loops))
+        is_gone_over = len(outer) < len(loops)
+        return [loop for loop in outer if is_gone_over and not loop.is_over_kinds]
+
     def _end_step(self, optimizer: Any, *_: Any) -> None:
         if self._is_training_over():
+            self._forget_training()
             return
         if self._first is None:
             self._first = weakref.ref(optimizer)
@@ -141,17 +155,25 @@ class ScheduleWatch:
         feeds = self.batches.end_step()
         if len(self._steps) < _STEPS:
             given = [feed.given for feed in feeds]
-            self._steps.append(_Step(loops=self._stack.loops(), feeds=feeds, given=given))
+            self._steps.append(_Step(loops=self.stack.loops(), feeds=feeds, given=given))
 
     def _see_evaluation(self, loader: Any) -> None:
         if loader not in self._evaluated:
             seen = _Evaluated(
                 length=length_of(loader),
-                loops=self._stack.loops(),
+                loops=self.stack.loops(),
                 is_of_trainer=self._trainers.schedule is not None and not self._trainers.is_over,
             )
             self._evaluated[loader] = seen
             self._evaluations.append(seen)
+
+    def _forget_training(self) -> None:
+        """A step comes after training: what was asked last for batches trains, and evaluates not.
+
+        A loop that has gradients left to apply has not asked anybody since training.
+        """
+        if self._evaluations and torch.is_grad_enabled():
+            self._evaluations.pop()
 
     def _of_trainer(self, trainer: TrainerSchedule) -> _Draft:
         """Take a trainer at its word; loops of the script's own go around it."""
@@ -287,6 +309,7 @@ class ScheduleWatch:
     ) -> Schedule:
         """Add the batches of evaluation, where each loader that was asked says how many it has."""
         each, final = 0.0, 0
+        is_each_known = not (draft.epoch_loop and draft.epoch_loop.evaluates_now_and_then)
         if trainer and trainer.evaluation_batches is not None:
             passes = _passes(trainer, draft)
             if passes is None:
@@ -299,9 +322,23 @@ class ScheduleWatch:
             per_epoch = _times_per_epoch(seen, draft, trainer)
             if seen.length is None or (per_epoch is None and seen.is_of_trainer):
                 return schedule
-            each += seen.length * (per_epoch or 0.0)
-            final += seen.length if per_epoch is None else 0
-        return replace(schedule, evaluation_batches=math.ceil(each), final_batches=final)
+            if per_epoch is not None:
+                each += seen.length * per_epoch
+                is_each_known = True
+                continue
+            passes = self._passes_after(seen)
+            if passes is None:
+                return schedule
+            final += seen.length * passes
+        evaluation_batches = math.ceil(each) if is_each_known else None
+        return replace(schedule, evaluation_batches=evaluation_batches, final_batches=final)
+
+    def _passes_after(self, seen: _Evaluated) -> int | None:
+        """Return how often an evaluation after the epochs comes: once in each fold, say."""
+        around = [x for x in seen.loops if any(_is_same(x, y) for y in self._steps[0].loops)]
+        if any(loop.rounds is None for loop in around):
+            return None
+        return math.prod(loop.rounds.number for loop in around if loop.rounds)
 
 
 def _times_per_epoch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,8 +65,7 @@ def trace_script(
     Raises:
         UsageError: there is no such script.
         MissingPackageError: torch is not installed.
-        TraceError: it could not be traced; the message names the line.
-        TraceTimeoutError: it took too long.
+        TraceError: it could not be traced, in time (TraceTimeoutError); the message names the line.
     """
     variant = Variant(compute_capability=compute_capability, changes=Changes(batch_size=batch_size))
     (traced,) = trace_variants(
@@ -103,84 +102,101 @@ def trace_variants(
 ) -> list[Trace | TraceError]:
     """Trace a script several times, each time with other changes around it.
 
-    Args:
-        script: A .py or .ipynb file.
+    Args: those of `trace_script`, and these.
         variants: What to change, and for which card.
-        arguments: As in `trace_script`; so are `rules`, `step`, `echo` and `progress`.
-        rules: See `arguments`.
         timeout_s: Seconds that each may take; all together get as much longer as they have to wait
             for each other.
         workers: How many to trace at a time.
-        step: See `arguments`.
-        echo: See `arguments`.
         on_answer: Called for each one that is done.
-        words: How what the script says is made harmless.
         server: Where to trace; one for this call only if None.
-        fetches_more: See `arguments`.
-        progress: See `arguments`.
+        words: How what the script says is made harmless.
 
     Returns:
-        In the order of `variants`, the trace, or why there is none.
-
-    Raises:
-        UsageError: there is no such script.
-        MissingPackageError: torch is not installed.
-        TraceError: the script is no Python.
+        In the order of `variants`, the trace, or why there is none. Raises as `trace_script`, but
+        not what is wrong with one variant only.
     """
     script = script.resolve()
     check_traceable(script)
+    job = _Job(
+        script=script, arguments=arguments, rules=rules, step=step, fetches_more=fetches_more
+    )
     with trace_folder() as scratch:
-        requests = []
-        for number, variant in enumerate(variants):
-            own = scratch / str(number)
-            folder, notes = make_scratch_copy(script.parent, own / "folder")
-            request = _request(script, folder, own, variant, arguments, rules)
-            requests.append(replace(request, step=step, fetches_more=fetches_more))
-            for note in words.notes(notes) if number == 0 else ():
-                progress.note(note)
-        rounds = -(-len(requests) // workers)
+        requests, notes = job.requests(variants, scratch)
+        for note in words.notes(notes):
+            progress.note(note)
         try:
             with contextlib.nullcontext(server) if server else TraceServer() as there:
-                statuses = there.answer(
-                    requests,
-                    request_file=scratch / "requests.json",
-                    workers=workers,
-                    timeout_s=timeout_s * rounds,
-                    on_answer=on_answer,
-                )
-                server_words = there.last_words()
-            return [
-                _outcome(request, status, timeout_s, server_words, words)
-                for request, status in zip(requests, statuses, strict=True)
-            ]
+                return _answers(there, requests, scratch, workers, timeout_s, on_answer, words)
         finally:
             if echo and (said := printed(Path(requests[0].output), words)):
                 progress.note(said)
 
 
-def _request(  # noqa: PLR0917 - all of them make it up
-    script: Path,
-    folder: Path,
-    own: Path,
-    variant: Variant,
-    arguments: Sequence[str],
-    rules: Sequence[tuple[str, Path]],
-) -> Request:
-    return Request(
-        target=script.name,
-        script=str(folder / script.name),
-        original=str(script.parent),
-        folder=str(folder),
-        writable=str(own),
-        answer=str(own / "answer.json"),
-        output=str(own / "output.txt"),
-        arguments=tuple(arguments),
-        rules=tuple((remote, str(local)) for remote, local in rules),
-        batch_size=variant.changes.batch_size,
-        steps=_STEPS_TO_LOOK_AT if variant.changes.looks_for_kept else _STEPS,
-        compute_capability=variant.compute_capability,
-        changes=variant.changes,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is traced, whatever is changed around it. Fields as the arguments of `trace_script`."""
+
+    script: Path
+    arguments: Sequence[str]
+    rules: Sequence[tuple[str, Path]]
+    step: StepFunction | None
+    fetches_more: bool
+
+    def requests(
+        self, variants: Sequence[Variant], scratch: Path
+    ) -> tuple[list[Request], Sequence[str]]:
+        """Give each variant a folder of its own; return what to ask, and what was left out."""
+        requests: list[Request] = []
+        first_notes: Sequence[str] = ()
+        for number, variant in enumerate(variants):
+            own = scratch / str(number)
+            folder, notes = make_scratch_copy(self.script.parent, own / "folder")
+            requests.append(self._request(variant, own, folder))
+            first_notes = first_notes if number else notes
+        return requests, first_notes
+
+    def _request(self, variant: Variant, own: Path, folder: Path) -> Request:
+        return Request(
+            target=self.script.name,
+            script=str(folder / self.script.name),
+            original=str(self.script.parent),
+            folder=str(folder),
+            writable=str(own),
+            answer=str(own / "answer.json"),
+            output=str(own / "output.txt"),
+            arguments=tuple(self.arguments),
+            rules=tuple((remote, str(local)) for remote, local in self.rules),
+            batch_size=variant.changes.batch_size,
+            steps=_STEPS_TO_LOOK_AT if variant.changes.looks_for_kept else _STEPS,
+            compute_capability=variant.compute_capability,
+            changes=variant.changes,
+            step=self.step,
+            fetches_more=self.fetches_more,
+        )
+
+
+def _answers(  # noqa: PLR0917 - all that one round with the server takes
+    server: TraceServer,
+    requests: list[Request],
+    scratch: Path,
+    workers: int,
+    timeout_s: float,
+    on_answer: Callable[[], None],
+    words: Words,
+) -> list[Trace | TraceError]:
+    rounds = -(-len(requests) // workers)
+    statuses = server.answer(
+        requests,
+        request_file=scratch / "requests.json",
+        workers=workers,
+        timeout_s=timeout_s * rounds,
+        on_answer=on_answer,
     )
+    server_words = server.last_words()
+    return [
+        _outcome(request, status, timeout_s, server_words, words)
+        for request, status in zip(requests, statuses, strict=True)
+    ]
 
 
 def check_traceable(script: Path, *, any_torch: bool = True) -> None:

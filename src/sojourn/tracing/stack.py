@@ -36,7 +36,9 @@ class RunningLoop:
     `frame` and `line` tell it from others. `is_asked` says that it is being asked for its next
     item. `count` is in how many of its rounds the line is reached that was looked at, `rounds` how
     many there are; None where that is not known. `ends_early` names the line that may leave it
-    before its end, `label` the loop itself.
+    before its end, `label` the loop itself. `evaluates_now_and_then` says that some of its
+    rounds, and not all, seem to evaluate; `is_over_kinds` that its items are texts or loaders
+    ("train", "val"), of which each round may do something else.
     """
 
     frame: int
@@ -48,6 +50,8 @@ class RunningLoop:
     rounds: Count | None
     mentions: str
     ends_early: str
+    evaluates_now_and_then: bool
+    is_over_kinds: bool
 
 
 class Stack:
@@ -106,7 +110,12 @@ class Stack:
             rounds=rounds,
             mentions=loop.mentions,
             ends_early=(self._label(filename, early) or "") if early else "",
+            evaluates_now_and_then=loop.evaluates_now_and_then(),
+            is_over_kinds=any(self._is_kind(names.local.get(name)) for name in loop.items),
         )
+
+    def _is_kind(self, item: Any) -> bool:
+        return isinstance(item, str) or self._length_of(item) is not None
 
     def _names(self, frame: FrameType) -> Names:
         local = frame.f_locals

@@ -9,6 +9,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from sojourn.forecast.step_time import TRACED_AS_EAGER
+from sojourn.tracing.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from sojourn.tracing.recorder import Recorder
@@ -27,8 +28,11 @@ def install_stand_ins(recorder: Recorder) -> None:
     def compile_in_place(_model: Any, *_args: Any, **_kwargs: Any) -> None:
         recorder.assume(TRACED_AS_EAGER)
 
-    def save_nothing(*_args: Any, **_kwargs: Any) -> None:
+    checkpoints = Checkpoints()
+
+    def save_nothing(value: Any, f: Any = None, *_args: Any, **_kwargs: Any) -> None:
         recorder.assume("torch.save writes nothing")
+        checkpoints.save(value, f)
 
     def always_step(_scaler: Any, optimizer: Any, _state: Any, *args: Any, **kwargs: Any) -> Any:
         # A real scaler skips the step when gradients are infinite, as made-up values may be.
@@ -37,11 +41,13 @@ def install_stand_ins(recorder: Recorder) -> None:
     load = torch.load
 
     @functools.wraps(load)
-    def load_on_host(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
+    def load_on_host(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if checkpoints.has(f):
+            return checkpoints.load(f, map_location)
         goes_to_device = isinstance(map_location, (str, torch.device)) and "cuda" in str(
             map_location
         )
-        loaded = load(file, map_location="cpu", **kwargs)
+        loaded = load(f, "cpu", *args, **kwargs)
         return _to_device(loaded) if goes_to_device else loaded
 
     replacements: list[tuple[Any, str, Any]] = [
