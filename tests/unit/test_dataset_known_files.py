@@ -111,3 +111,21 @@ def test_a_record_that_cannot_be_kept_is_done_without(folder: Path, tmp_path: Pa
     known = KnownFiles(folder, tmp_path / "file" / "record.json")
     known.note([_member("a", b"a" * 10)])
     assert not (tmp_path / "file" / "record.json").exists()
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(folder: Path, record: Path) -> None:
+    record.parent.mkdir()
+    os.mkfifo(record)
+    assert _digest(KnownFiles(folder, record), folder, "a") is None
+
+
+def test_a_record_with_a_name_that_cannot_be_written_does_no_harm(
+    folder: Path, record: Path
+) -> None:
+    record.parent.mkdir()
+    files = r'{"\ud800": [1, 2, 3, 4, "x"], "a": [1, 2, 3, 4, "x"]}'
+    record.write_text(f'{{"schema": "sojourn.known_files/1", "files": {files}}}')
+    known = KnownFiles(folder, record)
+    known.note([_member("a", b"a" * 10)])  # changed just now, so it is to be forgotten
+    assert _digest(known, folder, "a") is None
+    assert sorted(path.name for path in record.parent.iterdir()) == [record.name]

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from sojourn.localpath import read_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -80,7 +82,8 @@ class KnownFiles:
                 else:
                     self._known.pop(member.path, None)
         if self._known != before:
-            with suppress(OSError):
+            # A record may have named what cannot be written: half a pair of UTF-16, say.
+            with suppress(OSError, UnicodeEncodeError):
                 _save(self._record, self._known)
 
 
@@ -101,7 +104,8 @@ def _is_settled(stamp: list[int], now_ns: int) -> bool:
 
 def _load(record: Path) -> dict[str, list[Any]]:
     try:
-        document = json.loads(record.read_bytes())
+        # Whatever else lies there is not read: a pipe would be waited for.
+        document = json.loads(read_file(record))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
