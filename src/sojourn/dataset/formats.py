@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
@@ -76,7 +77,8 @@ def parse_table(
         if kind == "excel":
             return _excel(data, library, dict(arguments))
         return readers[library](kind, data, dict(arguments))
-    except (ValueError, OSError) as error:  # what parsers raise; the bytes are all in memory
+    # What parsers raise, pandas that of csv too; the bytes are all in memory.
+    except (ValueError, OSError, csv.Error) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"{name!r} cannot be read: {reason.rstrip('.')}.",
@@ -220,7 +222,7 @@ def _arrow(kind: str, data: bytes, arguments: dict[str, Any]) -> Any:
         return _parquet(file, "arrow", arguments)
     if kind == "json lines":
         return package("pyarrow.json", install="pyarrow").read_json(file, **arguments)
-    csv = package("pyarrow.csv", install="pyarrow")
+    arrow_csv = package("pyarrow.csv", install="pyarrow")
     if kind == "tsv":
-        arguments.setdefault("parse_options", csv.ParseOptions(delimiter="\t"))
-    return csv.read_csv(file, **arguments)
+        arguments.setdefault("parse_options", arrow_csv.ParseOptions(delimiter="\t"))
+    return arrow_csv.read_csv(file, **arguments)
