@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -320,3 +321,35 @@ def test_a_table_whose_text_would_fill_the_memory_is_refused(
 ) -> None:
     with pytest.raises(IntegrityError, match=r"larger than|more rows than"):
         _parse(_table_document(rows=rows, text_bytes=text_bytes, name=name))
+
+
+def test_writing_many_members_takes_little_memory_beside_the_text() -> None:
+    manifest = _manifest(*(_file(f"{number:06}") for number in range(5000)))
+    tracemalloc.start()
+    try:
+        text_bytes = len(dump_manifest(manifest))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * text_bytes
+
+
+@given(
+    document=st.dictionaries(
+        st.text(max_size=3),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+            ),
+        ),
+        max_size=4,
+    ),
+    items=st.integers(0, 600),
+)
+def test_a_digest_is_that_of_the_whole_canonical_text(document: dict[str, Any], items: int) -> None:
+    document = document | {"members": [{"b": n, "a": 1} for n in range(items)], "digest": "none"}
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert document_digest(document) == digest_of(text.encode())

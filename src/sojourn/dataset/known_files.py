@@ -21,7 +21,7 @@ import platformdirs
 from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sojourn.dataset.manifest import Member
 
@@ -124,12 +124,20 @@ def _is_record(known: Any) -> bool:
 
 def _save(record: Path, files: dict[str, list[Any]]) -> None:
     record.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"schema": _SCHEMA, "files": files}, ensure_ascii=False)
     descriptor, name = tempfile.mkstemp(dir=record.parent)
     try:
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            file.write(text)
+            file.writelines(_text(files))
         Path(name).replace(record)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _text(files: dict[str, list[Any]]) -> Iterator[str]:
+    """Yield a record's text in pieces: of a million files, all of it would fill the memory."""
+    yield f'{{"schema": {json.dumps(_SCHEMA)}, "files": {{'
+    for at, (path, known) in enumerate(files.items()):
+        comma = ",\n" if at else "\n"
+        yield f"{comma}{json.dumps(path, ensure_ascii=False)}: {json.dumps(known)}"
+    yield "}}\n"

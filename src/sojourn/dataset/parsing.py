@@ -26,7 +26,7 @@ from sojourn.dataset.manifest import (
 from sojourn.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sojourn.columns import Layout
 
@@ -156,9 +156,16 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         parent=None if parent is None else _text(document, "parent"),
         created=_text(document, "created"),
         message=_text(document, "message"),
-        shards=tuple(_shard(item) for item in _records(document, "shards")),
-        members=tuple(_member(item) for item in _records(document, "members")),
+        shards=tuple(map(_shard, _drained(_records(document, "shards")))),
+        members=tuple(map(_member, _drained(_records(document, "members")))),
     )
+
+
+def _drained(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield records from a list and let go of them: of a million, one of each is enough."""
+    records.reverse()
+    while records:
+        yield records.pop()
 
 
 def _shard(document: dict[str, Any]) -> Shard:
