@@ -1,6 +1,8 @@
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sojourn.dataset.globs import matches, near, select
 from sojourn.errors import UsageError
@@ -35,6 +37,13 @@ PATHS = [
         ("test/C/[a-z].csv", ["test/C/a.csv", "test/C/b.csv"]),
         ("tést/[[]1].csv", ["tést/[1].csv"]),
         ("test[!x]C", []),
+        ("**/", PATHS),
+        ("test/**/", ["test/C", "test/C/a.csv", "test/C/b.csv", "test/x.csv"]),
+        ("***", PATHS),
+        ("**/**/a.csv", ["test/C/a.csv"]),
+        ("te**/*.csv", ["test/C/a.csv", "test/C/b.csv", "test/x.csv"]),
+        ("*e*t/*/*a*.*s*", ["test/C/a.csv"]),
+        ("**e*t**a*v", ["test/C/a.csv"]),
         ("TEST/x.csv", []),
         (unicodedata.normalize("NFD", "tést/*"), ["tést/[1].csv"]),
     ],
@@ -72,3 +81,43 @@ def test_a_letter_in_two_pieces_is_the_letter() -> None:
 
 def test_where_nothing_is_near_the_list_is_pointed_to() -> None:
     assert "sojourn ls" in near("zzzzzzzz", PATHS)
+
+
+def _names(path: str, glob: str) -> bool:
+    """Tell the same as `matches`, slowly: of stars, `?` and letters only."""
+    if not glob:
+        return not path
+    if glob.startswith("**/"):
+        ends = [at + 1 for at, letter in enumerate(path) if letter == "/"]
+        return any(_names(path[end:], glob[3:]) for end in (0, *ends))
+    if glob.startswith("**"):
+        return any(_names(path[at:], glob[2:]) for at in range(len(path) + 1))
+    if glob.startswith("*"):
+        component = path.partition("/")[0]
+        return any(_names(path[at:], glob[1:]) for at in range(len(component) + 1))
+    same = path[:1] == glob[0] or (glob[0] == "?" and path[:1] not in ("", "/"))
+    return same and _names(path[1:], glob[1:])
+
+
+@given(
+    path=st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4).map("/".join),
+    glob=st.lists(
+        st.lists(st.sampled_from(["a", "b", "?", "*", "**"]), min_size=1, max_size=4)
+        .map("".join)
+        .filter(lambda part: "***" not in part and (part == "**" or not part.endswith("**"))),
+        min_size=1,
+        max_size=4,
+    ).map("/".join),
+)
+def test_a_glob_names_what_its_letters_say(path: str, glob: str) -> None:
+    # A name without stars takes the folder of that name, too.
+    expected = _names(path, glob) or (not set("*?") & set(glob) and path.startswith(f"{glob}/"))
+    assert matches(path, glob) == expected
+
+
+@pytest.mark.parametrize(
+    "glob", ["*a" * 40 + "*b", "*" * 41 + "b", "**a" * 40 + "b", "**/" * 40 + "b"]
+)
+def test_many_stars_take_no_longer_than_one(glob: str) -> None:
+    # Tried in every way, these would take longer than the world is old.
+    assert not matches("/".join(["a" * 60] * 4) + "c", glob)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,36 @@ def test_a_record_that_cannot_be_kept_is_done_without(folder: Path, tmp_path: Pa
     known = KnownFiles(folder, tmp_path / "file" / "record.json")
     known.note([_member("a", b"a" * 10)])
     assert not (tmp_path / "file" / "record.json").exists()
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(folder: Path, record: Path) -> None:
+    record.parent.mkdir()
+    os.mkfifo(record)
+    assert _digest(KnownFiles(folder, record), folder, "a") is None
+
+
+def test_a_record_with_a_name_that_cannot_be_written_does_no_harm(
+    folder: Path, record: Path
+) -> None:
+    record.parent.mkdir()
+    files = r'{"\ud800": [1, 2, 3, 4, "x"], "a": [1, 2, 3, 4, "x"]}'
+    record.write_text(f'{{"schema": "sojourn.known_files/1", "files": {files}}}')
+    KnownFiles(folder, record).note([_member("a", b"a" * 10)])  # so it is to be written anew
+    assert sorted(path.name for path in record.parent.iterdir()) == [record.name]
+
+
+def test_keeping_many_takes_little_memory(folder: Path, record: Path) -> None:
+    record.parent.mkdir()
+    stamp = [10, 1, 1, 1, digest_of(b"a")]
+    files = {f"{number:06}": stamp for number in range(5000)} | {"a": stamp}
+    record.write_text(json.dumps({"schema": "sojourn.known_files/1", "files": files}))
+    known = KnownFiles(folder, record)
+    tracemalloc.start()
+    try:
+        known.note([_member("a", b"a" * 10)])  # so it is to be written anew
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert json.loads(record.read_text())["files"]["004999"] == stamp
+    assert json.loads(record.read_text())["files"].get("a") != stamp
+    assert peak_bytes < record.stat().st_size

@@ -1,15 +1,21 @@
 import json
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sojourn.columns import Column, Layout, Placement, Style
 from sojourn.dataset.manifest import (
     Frame,
     Manifest,
     Member,
+    Part,
+    Segment,
     Shard,
+    Table,
     digest_of,
     document_digest,
     dump_manifest,
@@ -264,3 +270,86 @@ def test_a_revision_depends_on_contents_and_parent_alone() -> None:
     assert revision_of(one, parent=None) != revision_of(one, parent="0123456789abcdef")
     elsewhere = (_file("a", shard=3, offset=77, rows=1, columns=2),)
     assert revision_of(one, parent=None) == revision_of(elsewhere, parent=None)
+
+
+def test_a_link_that_is_no_text_is_refused() -> None:
+    document = _document(_link("l", "a"))
+    document["members"][0]["target"] = "\ud800"
+    with pytest.raises(IntegrityError, match="target of the link 'l'"):
+        _parse(document)
+
+
+def test_a_link_longer_than_any_is_refused_at_once() -> None:
+    # Walked part by part, this one takes a quarter of an hour.
+    with pytest.raises(IntegrityError, match="target of the link 'l'"):
+        _parse(_document(_link("l", "a/" * 1_000_000 + "b")))
+
+
+def test_what_is_nested_as_deeply_as_can_be_read_is_refused() -> None:
+    for depth in range(900, 1100):
+        nested = "[" * depth + "]" * depth
+        data = f'{{"schema": "sojourn.manifest/3", "digest": "x", "x": {nested}}}'.encode()
+        with pytest.raises(IntegrityError, match=r"nested too deeply|does not match its digest"):
+            parse_manifest(data, where="s/sojourn.json")
+
+
+def _table_document(*, rows: int, text_bytes: int, name: str = "a") -> dict[str, Any]:
+    layout = Layout(
+        delimiter=", ",
+        newline="\n",
+        columns=(Column(name=name, kind="boolean", missing="null"),),
+        style=Style(colon=": "),
+    )
+    segment = Segment(offset=0, size_bytes=100, digest=digest_of(b"segment"), layout=layout)
+    part = Part(segment=0, placement=Placement(rows=rows, starts=((1, 0),)), text_bytes=text_bytes)
+    table = Table(parts=(part,), ends_with_newline=True)
+    member = _file("t.jsonl", size_bytes=text_bytes, offset=0, rows=rows, columns=1, table=table)
+    manifest = replace(_manifest(member), shards=(replace(_shard(), segments=(segment,)),))
+    return dict(json.loads(dump_manifest(manifest)))
+
+
+def test_a_table_that_has_room_for_its_rows_is_read() -> None:
+    assert _parse(_table_document(rows=1000, text_bytes=15_000)).files[0].rows == 1000
+
+
+@pytest.mark.parametrize(
+    ("rows", "text_bytes", "name"),
+    [(1 << 28, 1 << 40, "a"), (1 << 20, 1 << 24, "long" * 25_000)],
+)
+def test_a_table_whose_text_would_fill_the_memory_is_refused(
+    rows: int, text_bytes: int, name: str
+) -> None:
+    with pytest.raises(IntegrityError, match=r"larger than|more rows than"):
+        _parse(_table_document(rows=rows, text_bytes=text_bytes, name=name))
+
+
+def test_writing_many_members_takes_little_memory_beside_the_text() -> None:
+    manifest = _manifest(*(_file(f"{number:06}") for number in range(5000)))
+    tracemalloc.start()
+    try:
+        text_bytes = len(dump_manifest(manifest))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * text_bytes
+
+
+@given(
+    document=st.dictionaries(
+        st.text(max_size=3),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+            ),
+        ),
+        max_size=4,
+    ),
+    items=st.integers(0, 600),
+)
+def test_a_digest_is_that_of_the_whole_canonical_text(document: dict[str, Any], items: int) -> None:
+    document = document | {"members": [{"b": n, "a": 1} for n in range(items)], "digest": "none"}
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert document_digest(document) == digest_of(text.encode())

@@ -322,6 +322,13 @@ def test_what_a_library_cannot_read_is_named(
     assert caught.value.remedy
 
 
+def test_a_table_whose_delimiter_cannot_be_found_is_named(folder: Path) -> None:
+    (folder / "x.csv").write_bytes(b"\nab\nc\n")
+    dataset = _open(_pushed(folder))
+    with pytest.raises(UsageError, match=r"'x\.csv' cannot be read: Could not determine"):
+        dataset.read("x.csv", sep=None, engine="python")
+
+
 def test_json_lines_that_are_not_utf_8_say_so(folder: Path) -> None:
     (folder / "korean.jsonl").write_bytes('{"a": "높음"}\n'.encode("cp949"))
     dataset = _open(_pushed(folder))

@@ -93,6 +93,12 @@ def test_names_that_lead_outside_are_refused(name: str) -> None:
     assert refused.value.exit_code == 6
 
 
+def test_a_name_longer_than_any_file_has_is_refused_at_once() -> None:
+    # With each of its folders written out it takes a GiB.
+    with pytest.raises(IntegrityError, match="longer than 4096 bytes"):
+        opened(made(("a/" * 30_000 + "b", b"x")))
+
+
 def test_names_from_windows_with_backslashes_are_paths() -> None:
     info = zipfile.ZipInfo("placeholder")
     info.filename = info.orig_filename = "train\\A.csv"

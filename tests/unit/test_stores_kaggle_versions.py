@@ -49,6 +49,21 @@ def test_what_is_no_index_is_refused(document: object) -> None:
         parse_index(json.dumps(document).encode(), where="x")
 
 
+@pytest.mark.parametrize("field", ["version", "size_bytes"])
+@pytest.mark.parametrize("value", ["1e400", "NaN", "1.5", "true", '"1"', "[]", "-1"])
+def test_a_place_that_is_no_number_is_refused(field: str, value: str) -> None:
+    place = {"version": "1", "size_bytes": "1"} | {field: value}
+    text = ", ".join(f'"{name}": {number}' for name, number in place.items())
+    data = f'{{"schema": "sojourn.kaggle/1", "commit": "x", "objects": {{"k": {{{text}}}}}}}'
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        parse_index(data.encode(), where="x")
+
+
+def test_an_index_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        parse_index(b"[" * 100_000, where="x")
+
+
 def test_a_key_that_leads_out_of_the_set_is_refused() -> None:
     document = {
         "schema": "sojourn.kaggle/1",

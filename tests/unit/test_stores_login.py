@@ -16,7 +16,7 @@ from sojourn.errors import AccessDeniedError, UsageError
 from sojourn.stores.huggingface_credentials import find_huggingface_credentials
 from sojourn.stores.kaggle_credentials import find_kaggle_credentials, parse_key_file
 from sojourn.stores.login import store_credential
-from sojourn.stores.secret_files import write_secret
+from sojourn.stores.secret_files import find_secret_text, write_secret
 from sojourn.testing.colab import FakeColab, pretending_colab
 
 TOKEN = "KGAT_0123456789abcdef"
@@ -243,3 +243,16 @@ def test_a_kaggle_json_has_a_username_and_a_key(document: dict[str, str | int]) 
     found = parse_key_file(json.dumps(document))
     values = (document.get("username"), document.get("key"))
     assert (found is not None) == all(isinstance(v, str) and v != "" for v in values)
+
+
+def test_what_is_too_large_for_a_credential_is_not_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "access_token"
+    write_secret(path, "a" * 100_000, replace=False)
+    with pytest.raises(AccessDeniedError, match="larger than 64 KiB"):
+        find_secret_text(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_credential(tmp_path: Path) -> None:
+    path = tmp_path / "kaggle.json"
+    write_secret(path, f"\ufeff{KEY_FILE}", replace=False)
+    assert find_secret_text(path) == KEY_FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
@@ -95,7 +96,7 @@ def parse_table(
         raise UsageError(
             f"{name!r} cannot be read so: {error}.", remedy=_fitting(kind, library, arguments)
         ) from error
-    except (ValueError, OSError) as error:  # what parsers raise
+    except (ValueError, OSError, csv.Error) as error:  # what parsers raise; pandas that of csv
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"{name!r} cannot be read: {reason.rstrip('.')}.",
@@ -258,7 +259,7 @@ def _arrow(kind: str, data: bytes | BinaryIO, arguments: dict[str, Any]) -> Any:
         return _parquet(file, "arrow", arguments)
     if kind == "json lines":
         return package("pyarrow.json", install="pyarrow").read_json(file, **arguments)
-    csv = package("pyarrow.csv", install="pyarrow")
+    arrow_csv = package("pyarrow.csv", install="pyarrow")
     if kind == "tsv":
-        arguments.setdefault("parse_options", csv.ParseOptions(delimiter="\t"))
-    return csv.read_csv(file, **arguments)
+        arguments.setdefault("parse_options", arrow_csv.ParseOptions(delimiter="\t"))
+    return arrow_csv.read_csv(file, **arguments)

@@ -16,7 +16,9 @@ from sojourn.errors import UsageError
 
 _WILD = re.compile(r"[*?\[]")
 _TOKEN = re.compile(
-    r"(?P<deep>\*\*/)|(?P<all>\*\*)|(?P<some>\*)|(?P<one>\?)|(?P<set>\[!?\]?[^\]]*\])"
+    # `**/` is more than stars and a slash only where a component begins.
+    r"(?P<deep>(?:(?<=/)|^)(?:\*{2,}/)+)|(?P<all>\*{2,})|(?P<some>\*)|(?P<one>\?)"
+    r"|(?P<set>\[!?\]?[^\]]*\])"
 )
 _NEAR = 3
 # Comparing with every name of a huge set would take longer than the reader waits.
@@ -62,19 +64,41 @@ def near(name: str, paths: list[str], *, listing: str = "`sojourn ls` or `Datase
 
 @lru_cache(maxsize=256)
 def _compiled(glob: str) -> re.Pattern[str]:
+    """Return a pattern for the paths that a glob names, which many stars do not make slow.
+
+    What stands between two stars is looked for once, not anew at every place: where it is found
+    first, the rest has the most choice. That holds for `*`, and for `**` with all that stands
+    before the next `**`; so these are atomic groups.
+    """
     glob = composed(glob.removeprefix("./"))
     takes_folders = glob.endswith("/") or not _WILD.search(glob)
-    pattern, at = "", 0
+    glob = glob.rstrip("/")
+    # Each run but the first begins with `**`, and each piece in a run but the first with `*`.
+    runs: list[list[str]] = [[""]]
+    at = 0
     for token in _TOKEN.finditer(glob):
-        pattern += re.escape(glob[at : token.start()]) + _as_regex(token)
+        runs[-1][-1] += re.escape(glob[at : token.start()])
+        if token["deep"] or token["all"]:
+            runs.append([_as_regex(token)])
+        elif token["some"]:
+            runs[-1].append(_as_regex(token))
+        else:
+            runs[-1][-1] += _as_regex(token)
         at = token.end()
-    pattern += re.escape(glob[at:].rstrip("/") if at < len(glob) else "")
+    runs[-1][-1] += re.escape(glob[at:])
+    patterns = [run[0] + _found_once(run[1:]) for run in runs]
+    pattern = _found_once(patterns)
     try:
         return re.compile(pattern + ("(?:/.*)?" if takes_folders else ""), re.DOTALL)
     except re.error as error:
         raise UsageError(
             f"{glob!r} is no glob: {error}.", remedy="Write a set as [abc] or [a-z]."
         ) from error
+
+
+def _found_once(pieces: list[str]) -> str:
+    """Return a pattern of pieces, of which all but the last are not looked for again."""
+    return "".join(f"(?>{piece})" for piece in pieces[:-1]) + "".join(pieces[-1:])
 
 
 def _as_regex(token: re.Match[str]) -> str:
@@ -84,5 +108,5 @@ def _as_regex(token: re.Match[str]) -> str:
         characters = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside.removeprefix("!"))
         return f"(?!/)[{'^' if negated else ''}{characters}]"
     if token["deep"]:
-        return "(?:.*/)?"
-    return {"all": ".*", "some": "[^/]*", "one": "[^/]"}[str(token.lastgroup)]
+        return "(?:.*?/)??"
+    return {"all": ".*?", "some": "[^/]*?", "one": "[^/]"}[str(token.lastgroup)]

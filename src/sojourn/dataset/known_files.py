@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from sojourn.localpath import read_file
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sojourn.dataset.manifest import Member
 
@@ -80,7 +82,8 @@ class KnownFiles:
                 else:
                     self._known.pop(member.path, None)
         if self._known != before:
-            with suppress(OSError):
+            # A record may have named what cannot be written: half a pair of UTF-16, say.
+            with suppress(OSError, UnicodeEncodeError):
                 _save(self._record, self._known)
 
 
@@ -101,7 +104,8 @@ def _is_settled(stamp: list[int], now_ns: int) -> bool:
 
 def _load(record: Path) -> dict[str, list[Any]]:
     try:
-        document = json.loads(record.read_bytes())
+        # Whatever else lies there is not read: a pipe would be waited for.
+        document = json.loads(read_file(record))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
@@ -120,12 +124,20 @@ def _is_record(known: Any) -> bool:
 
 def _save(record: Path, files: dict[str, list[Any]]) -> None:
     record.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"schema": _SCHEMA, "files": files}, ensure_ascii=False)
     descriptor, name = tempfile.mkstemp(dir=record.parent)
     try:
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            file.write(text)
+            file.writelines(_text(files))
         Path(name).replace(record)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _text(files: dict[str, list[Any]]) -> Iterator[str]:
+    """Yield a record's text in pieces: of a million files, all of it would fill the memory."""
+    yield f'{{"schema": {json.dumps(_SCHEMA)}, "files": {{'
+    for at, (path, known) in enumerate(files.items()):
+        comma = ",\n" if at else "\n"
+        yield f"{comma}{json.dumps(path, ensure_ascii=False)}: {json.dumps(known)}"
+    yield "}}\n"

@@ -13,8 +13,11 @@ This module holds the records and writes them; `parsing` reads and checks them.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sojourn.columns import format_layout, format_placement, is_first_form
@@ -40,6 +43,10 @@ _SEGMENT_DIGITS = 16
 # How a revision is made of its members. This has not changed since the first schema.
 _REVISION_SCHEMA = f"{SCHEMA_NAME}/1"
 REVISION_DIGITS = 16
+# So many items are hashed at once: few take little memory, and many take no longer than all.
+_CANONICAL_ITEMS = 256
+# What the digest of a manifest is made of.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 DIGEST_PREFIX = "sha256:"
 
 Kind: TypeAlias = Literal["file", "folder", "link"]
@@ -195,8 +202,11 @@ def contents_of(members: Iterable[Member]) -> bytes:
 
 def revision_of(members: Iterable[Member], *, parent: str | None) -> str:
     """Return the revision that these members make when they follow `parent`."""
-    head = f"{_REVISION_SCHEMA}\0{parent or ''}\0".encode()
-    return hashlib.sha256(head + contents_of(members)).hexdigest()[:REVISION_DIGITS]
+    hashed = hashlib.sha256(f"{_REVISION_SCHEMA}\0{parent or ''}\0".encode())
+    following = iter(members)
+    while piece := tuple(islice(following, _CANONICAL_ITEMS)):
+        hashed.update(contents_of(piece))
+    return hashed.hexdigest()[:REVISION_DIGITS]
 
 
 def revision_key(revision: str) -> str:
@@ -223,19 +233,33 @@ def dump_manifest(manifest: Manifest) -> bytes:
         "created": manifest.created,
         "message": manifest.message,
     }
-    lines = [f"{_json(key)}: {_json(value)}," for key, value in head.items()]
-    shards = [_shard_document(shard) for shard in manifest.shards]
-    members = [_member_document(member) for member in manifest.members]
-    digest = document_digest(head | {"shards": shards, "members": members})
-    parts = [
-        "{",
-        *lines,
-        f'"shards": [\n{_lines(shards)}\n],',
-        f'"members": [\n{_lines(members)}\n],',
-        f'"digest": {_json(digest)}',
-        "}\n",
-    ]
-    return "\n".join(parts).encode()
+    # Documents of members are made as they are needed: of a million, they would fill the memory.
+    digest = document_digest(
+        head
+        | {
+            "shards": map(_shard_document, manifest.shards),
+            "members": map(_member_document, manifest.members),
+        }
+    )
+    written = io.BytesIO()
+    written.writelines(f"{line}\n".encode() for line in _head_lines(head))
+    for key, documents in (
+        ("shards", map(_shard_document, manifest.shards)),
+        ("members", map(_member_document, manifest.members)),
+    ):
+        written.write(f"{_json(key)}: [\n".encode())
+        for at, document in enumerate(documents):
+            written.write(b",\n" if at else b"")
+            written.write(_json(document).encode())
+        written.write(b"\n],\n")
+    written.write(f'"digest": {_json(digest)}\n}}\n'.encode())
+    return written.getvalue()
+
+
+def _head_lines(head: Mapping[str, Any]) -> Iterator[str]:
+    yield "{"
+    for key, value in head.items():
+        yield f"{_json(key)}: {_json(value)},"
 
 
 def _schema_version(manifest: Manifest) -> int:
@@ -249,13 +273,32 @@ def document_digest(document: Mapping[str, Any]) -> str:
 
     It covers how things are kept, which the revision does not.
     """
-    rest = {key: value for key, value in document.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return digest_of(text.encode())
+    hashed = hashlib.sha256()
+    for text in _canonical(document):
+        hashed.update(text.encode())
+    return DIGEST_PREFIX + hashed.hexdigest()
 
 
-def _lines(documents: Iterable[dict[str, Any]]) -> str:
-    return ",\n".join(map(_json, documents))
+def _canonical(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a document's canonical text in pieces; lists in it may be iterators, too."""
+    before = "{"
+    for key in sorted(document.keys() - {"digest"}):
+        value = document[key]
+        yield f"{before}{_CANONICAL.encode(key)}:"
+        if isinstance(value, (list, Iterator)):
+            yield from _canonical_list(iter(value))
+        else:
+            yield _CANONICAL.encode(value)
+        before = ","
+    yield "}" if before == "," else "{}"
+
+
+def _canonical_list(items: Iterator[Any]) -> Iterator[str]:
+    before = "["
+    while piece := list(islice(items, _CANONICAL_ITEMS)):
+        yield before + _CANONICAL.encode(piece)[1:-1]
+        before = ","
+    yield "]" if before == "," else "[]"
 
 
 def _json(value: Any) -> str:

@@ -26,11 +26,15 @@ from sojourn.dataset.manifest import (
 from sojourn.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from sojourn.columns import Layout
 
 # A reader holds a few decoded frames in memory; this bounds what a manifest can make it hold.
 MAX_FRAME_BYTES = 256 << 20
 _MAX_MODE = 0o777
+# Linux follows no link to a longer target: PATH_MAX of limits.h, less the zero byte at its end.
+_MAX_TARGET_BYTES = 4095
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REVISION = re.compile(r"[0-9a-f]{16}")
 _MODE = re.compile(r"[0-7]{1,4}")
@@ -60,7 +64,7 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
     except ValueError as error:  # of JSON or of UTF-8
         raise _malformed(where, "it is not JSON") from error
     except RecursionError as error:
-        raise _malformed(where, "it is nested too deeply") from error
+        raise _too_deep(where) from error
     _check_schema(document, where)
     try:
         _check_digest(document)
@@ -68,6 +72,8 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
         _check(manifest)
     except _MalformedError as error:
         raise _malformed(where, str(error)) from error
+    except RecursionError as error:  # what can just be read may be too deep to be written
+        raise _too_deep(where) from error
     return manifest
 
 
@@ -84,6 +90,10 @@ def _malformed(where: str, why: str) -> DamagedManifestError:
         f"The manifest {where} cannot be used: {why}.",
         remedy="Name another revision, or leave out --revision for the newest.",
     )
+
+
+def _too_deep(where: str) -> DamagedManifestError:
+    return _malformed(where, "it is nested too deeply")
 
 
 def _check_schema(document: Any, where: str) -> None:
@@ -146,9 +156,16 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         parent=None if parent is None else _text(document, "parent"),
         created=_text(document, "created"),
         message=_text(document, "message"),
-        shards=tuple(_shard(item) for item in _records(document, "shards")),
-        members=tuple(_member(item) for item in _records(document, "members")),
+        shards=tuple(map(_shard, _drained(_records(document, "shards")))),
+        members=tuple(map(_member, _drained(_records(document, "members")))),
     )
+
+
+def _drained(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield records from a list and let go of them: of a million, one of each is enough."""
+    records.reverse()
+    while records:
+        yield records.pop()
 
 
 def _shard(document: dict[str, Any]) -> Shard:
@@ -280,12 +297,17 @@ def _check_table(member: Member, table: Table, shard: Shard) -> None:
     layouts = {shard.segments[part.segment].layout for part in table.parts}
     if len(layouts) != 1:
         _fail(f"{member.path!r} is in segments of several layouts")
-    columns = len(layouts.pop().columns)
+    layout = layouts.pop()
+    columns = len(layout.columns)
     for part in table.parts:
         if sum(count for count, _ in part.placement.starts) != columns:
             _fail(f"{member.path!r} does not have the columns of its segment")
+    # Its text is made in memory, and only then measured.
+    if any(part.text_bytes > MAX_FRAME_BYTES for part in table.parts):
+        _fail(f"a part of {member.path!r} is larger than {MAX_FRAME_BYTES} bytes")
     # Every row but the last has at least its line end.
-    if any(part.placement.rows > part.text_bytes for part in table.parts):
+    row_bytes = _least_row_bytes(layout)
+    if any(part.placement.rows * row_bytes > part.text_bytes + 1 for part in table.parts):
         _fail(f"{member.path!r} has more rows than its text has room for")
     if sum(part.placement.rows for part in table.parts) != member.rows:
         _fail(f"the parts of {member.path!r} do not make up its rows")
@@ -293,14 +315,26 @@ def _check_table(member: Member, table: Table, shard: Shard) -> None:
         _fail(f"the parts of {member.path!r} do not make up its size")
 
 
+def _least_row_bytes(layout: Layout) -> int:
+    """Return how many bytes each row has beside its values, its line end among them."""
+    names = (column.name for column in layout.columns if layout.is_json)
+    return len(layout.columns) + sum(len(name.encode()) for name in names)
+
+
 def _check_path(path: str) -> None:
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         _fail(f"{path[:200]!r} is not a path inside of the folder")
-    try:
-        path.encode()
-    except UnicodeEncodeError:
+    if not _is_utf8(path):
         _fail(f"{path[:200]!r} is not a path in UTF-8")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_tree(members: Iterable[Member]) -> None:
@@ -317,6 +351,9 @@ def _check_tree(members: Iterable[Member]) -> None:
         # Every folder is a member itself, so a file or link in its place is seen here.
         if parent and kinds.get(parent) != "folder":
             _fail(f"{path!r} is in {parent!r}, which is no folder of the set")
+    for path, target in links.items():
+        if not _is_utf8(target) or len(target.encode()) > _MAX_TARGET_BYTES:
+            _fail(f"the target of the link {path[:200]!r} is none")
     for path, target in links.items():
         if not target or "\0" in target or leads_outside(path, links):
             _fail(f"the link {path!r} leads outside of the folder")

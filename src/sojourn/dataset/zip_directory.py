@@ -30,6 +30,9 @@ _LARGEST_DIRECTORY_BYTES = 256 * MIB
 HEADER_BYTES = 30
 """Of a member's own header, without its name and what follows that (APPNOTE.TXT, 4.3.7)."""
 HEADER_MAGIC = b"PK\x03\x04"
+# Longer names cannot be files on Linux (PATH_MAX of limits.h); and with each folder above it
+# written out, one of 64 KiB, which a zip may hold, takes a GiB.
+_LONGEST_NAME_BYTES = 4096
 # Source: zlib's technical notes (https://zlib.net/zlib_tech.html): at most 1032 to 1.
 _MOST_INFLATED = 1032
 _INFLATED_SLACK_BYTES = 64 * KIB
@@ -144,6 +147,8 @@ def _rooms(infos: Sequence[zipfile.ZipInfo], directory_at: int, where: str) -> l
 
 
 def _check_name(name: str, original: str, where: str) -> None:
+    if len(name.encode(errors="surrogateescape")) > _LONGEST_NAME_BYTES:
+        raise unusable(where, f"the name {name[:80]!r}… is longer than {_LONGEST_NAME_BYTES} bytes")
     parts = name.split("/")
     is_drive = len(parts[0]) > 1 and parts[0][1] == ":"
     outside = any(part in ("", ".", "..") for part in parts) or is_drive

@@ -200,7 +200,7 @@ def parse_index(data: bytes, *, where: str) -> Index:
             )
         places = {check_key(key): _place(value) for key, value in document["objects"].items()}
         return Index(commit=str(document["commit"]), places=places)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
             f"{where} is damaged.",
             remedy="Pull with Kaggle's own client: VERSIONS.md beside it says how.",
@@ -225,6 +225,9 @@ def guide(name: str, index: Index) -> bytes:
 
 def _place(document: Any) -> Place:
     version, size_bytes = document["version"], document["size_bytes"]
-    if (version is not None and int(version) < 1) or int(size_bytes) < 0:
-        raise ValueError("no place")
-    return Place(version=None if version is None else int(version), size_bytes=int(size_bytes))
+    # bool is a subclass of int, and a float may be none: 1e400 is read as infinity.
+    if type(size_bytes) is not int or size_bytes < 0:
+        raise ValueError("no size")
+    if version is not None and (type(version) is not int or version < 1):
+        raise ValueError("no version")
+    return Place(version=version, size_bytes=size_bytes)

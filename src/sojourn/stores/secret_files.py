@@ -123,7 +123,7 @@ def already_there(path: Path) -> UsageError:
 
 def _find_text(path: Path) -> str | None:
     try:
-        data = read_file(path, last_bytes=_LARGEST_BYTES)
+        data = read_file(path, last_bytes=_LARGEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -131,8 +131,14 @@ def _find_text(path: Path) -> str | None:
             f"{path} cannot be read: {error.strerror}.",
             remedy=f"Make it a file that only you may read: `chmod 600 {_quoted(path)}`.",
         ) from error
+    if len(data) > _LARGEST_BYTES:
+        raise AccessDeniedError(
+            f"{path} holds no credential: it is larger than {_LARGEST_BYTES >> 10} KiB.",
+            remedy="Download the credential again, or run `sojourn login`.",
+        )
     try:
-        return data.decode().strip() or None
+        # Editors on Windows put a byte order mark before the text.
+        return data.decode("utf-8-sig").strip() or None
     except UnicodeDecodeError:
         raise AccessDeniedError(
             f"{path} holds no credential: it is not text in UTF-8.",
