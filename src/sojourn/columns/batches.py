@@ -26,7 +26,7 @@ MOST_ROWS = 8_192
 
 def format_tables(
     layout: Layout, segment: Segment, placements: Sequence[Placement]
-) -> Iterator[bytes]:
+) -> Iterator[bytes | memoryview]:
     """Yield the rows of one table after another, each line ended, without a header.
 
     Args:
@@ -89,7 +89,7 @@ def _format_batch(
     segment: Segment,
     batch: Sequence[Placement],
     bounds: Sequence[tuple[int, int]],
-) -> Iterator[bytes]:
+) -> Iterator[bytes | memoryview]:
     if all(len(placement.starts) == 1 for placement in batch):
         # Every table has all of its columns side by side: its rows need not be joined of pieces.
         bounds = [(0, len(layout.columns))]

@@ -63,13 +63,14 @@ def afters(layout: Layout, start: int, stop: int) -> list[str]:
     return behind
 
 
-def encoded(text: bytes, layout: Layout) -> bytes:
+def encoded(text: bytes | memoryview, layout: Layout) -> bytes | memoryview:
     """Return UTF-8 in the encoding of the table's text.
 
     Raises:
         ValueError: the encoding lacks a letter of it.
     """
-    return text if layout.style.encoding == "utf-8" else text.decode().encode(layout.style.encoding)
+    encoding = layout.style.encoding
+    return text if encoding == "utf-8" else bytes(text).decode().encode(encoding)
 
 
 def dressed(values: pa.StringArray, column: Column, layout: Layout) -> pa.StringArray:

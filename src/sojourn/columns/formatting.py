@@ -79,12 +79,12 @@ def format_rows(
         _texts(layout, [column.slice(at, step) for column in columns], 0)
         for at in range(0, rows, step)
     )
-    return _join(layout, blocks, header=header, final_newline=final_newline)
+    return bytes(_join(layout, blocks, header=header, final_newline=final_newline))
 
 
 def format_header(layout: Layout) -> bytes:
     """Return what stands before the first row, its line ended."""
-    return encoded(header_text(layout).encode(), layout)
+    return bytes(encoded(header_text(layout).encode(), layout))
 
 
 def row_texts(layout: Layout, columns: Sequence[pa.Array]) -> tuple[pa.StringArray, ...]:
@@ -115,8 +115,11 @@ def run_texts(layout: Layout, columns: Sequence[pa.Array], first: int) -> pa.Str
 
 def join_row_texts(
     layout: Layout, texts: Sequence[pa.StringArray], *, header: bool, final_newline: bool
-) -> bytes:
-    """Return the text of a table from fragments of its rows, as `format_rows` would."""
+) -> bytes | memoryview:
+    """Return the text of a table from fragments of its rows, as `format_rows` would.
+
+    Where nothing is put before, between or behind them, it is the fragments' own memory.
+    """
     return _join(layout, iter([texts]), header=header, final_newline=final_newline)
 
 
@@ -272,13 +275,14 @@ def _join(
     *,
     header: bool,
     final_newline: bool,
-) -> bytes:
+) -> bytes | memoryview:
     start = row_start(layout)
     between = separator(layout)
     pieces: list[bytes | memoryview] = [(header_text(layout) if header else "").encode()]
     pieces.append(start.encode())
     pieces += [_letters(block, between) for block in blocks]
-    text = b"".join(pieces)
+    pieces = [piece for piece in pieces if piece]
+    text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     # Each row has begun the next, and the last one had no next.
     ends_bytes = len(start.encode()) + (0 if final_newline else len(layout.newline))
     return encoded(text[: len(text) - ends_bytes] if ends_bytes else text, layout)

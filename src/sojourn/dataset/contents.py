@@ -248,7 +248,7 @@ class Contents:
         kept = self.segments if len(set(ids)) == 1 else self._of_large
         parts = [(member, part_id.part)]
         (found,) = self._source.texts(kept.get(ids[part_id.part]), parts)
-        return found[2]
+        return b"".join(found[2])
 
 
 # What `read` takes besides a name and is answered by columns.

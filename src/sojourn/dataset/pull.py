@@ -316,7 +316,7 @@ class _Fetching:
                 return
             content = raw[piece.start : piece.start + piece.size_bytes]
             if piece.member.path in self._parts:
-                self._write_part(piece.member, piece.at, content)
+                self._write_part(piece.member, piece.at, (content,))
             else:
                 self._write_whole(piece.member, (content,))
 
@@ -326,7 +326,8 @@ class _Fetching:
         packed = self._segments.fetch_packed(segment_id)
         self._count_fetched(sum(map(len, packed)))
         with self._decoding:
-            segment = self._segments.decode(segment_id, packed)
+            # Each file that is written of it is held against its own digest.
+            segment = self._segments.decode(segment_id, packed, trusts=True)
             packed.clear()
             self._write_tables(segment, parts)
 
@@ -338,7 +339,7 @@ class _Fetching:
                 at = sum(part.text_bytes for part in member.table.parts[:index])
                 self._write_part(member, at, text)
             else:
-                self._write_whole(member, (text,))
+                self._write_whole(member, text)
 
     def _count_fetched(self, fetched_bytes: int) -> None:
         with self._lock:
@@ -360,17 +361,19 @@ class _Fetching:
         self._check_digest(member, digester.digest())
         self._install(member, path)
 
-    def _write_part(self, member: Member, at: int, content: bytes | memoryview) -> None:
+    def _write_part(self, member: Member, at: int, content: tuple[bytes | memoryview, ...]) -> None:
         part = self._parts[member.path]
         descriptor = os.open(part.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.lseek(descriptor, at, os.SEEK_SET)
-            _write(descriptor, content)
+            for data in content:
+                _write(descriptor, data)
         finally:
             os.close(descriptor)
-        self._task.advance(len(content))
+        size_bytes = sum(map(len, content))
+        self._task.advance(size_bytes)
         with self._lock:
-            part.left_bytes -= len(content)
+            part.left_bytes -= size_bytes
             complete = part.left_bytes == 0
         if complete:
             self._check_digest(member, file_digest(part.path, like=member.digest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sojourn.columns import format_header, format_tables, load_segment
 from sojourn.dataset.frames import Piece, damaged
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sojourn.dataset.manifest import Segment as Place
     from sojourn.errors import IntegrityError
     from sojourn.stores.base import Store
+
+
+Text: TypeAlias = "tuple[bytes | memoryview, ...]"
+"""A text in pieces, which are written one after another."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,8 +86,15 @@ class SegmentSource:
         """
         return [self._frames.fetch_packed(frame_id) for frame_id, _, _ in self.spans(segment_id)]
 
-    def decode(self, segment_id: SegmentId, packed: list[bytes]) -> Segment:
+    def decode(
+        self, segment_id: SegmentId, packed: list[bytes], *, trusts: bool = False
+    ) -> Segment:
         """Return the segment that frames hold.
+
+        Args:
+            segment_id: Which.
+            packed: Its frames, as they are in the store.
+            trusts: Its digest is not looked at, as those of all texts are that are made of it.
 
         Raises:
             IntegrityError: they do not hold what the manifest says.
@@ -92,9 +103,11 @@ class SegmentSource:
         for (frame_id, start, size_bytes), data in zip(self.spans(segment_id), packed, strict=True):
             raw = self._frames.decode(frame_id, data)
             pieces.append(memoryview(raw)[start : start + size_bytes])
-        return self.load(segment_id, pieces)
+        return self.load(segment_id, pieces, trusts=trusts)
 
-    def load(self, segment_id: SegmentId, pieces: Sequence[memoryview]) -> Segment:
+    def load(
+        self, segment_id: SegmentId, pieces: Sequence[memoryview], *, trusts: bool = False
+    ) -> Segment:
         """Return the segment that these bytes are, one piece after another.
 
         Raises:
@@ -102,7 +115,7 @@ class SegmentSource:
         """
         place = self._place(segment_id)
         content = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
-        if digest_of(content) != place.digest:
+        if not trusts and digest_of(content) != place.digest:
             raise self._damaged(segment_id.shard, "a segment does not match its digest")
         try:
             return load_segment(content, place.layout)
@@ -138,8 +151,8 @@ class SegmentSource:
 
     def texts(
         self, segment: Segment, parts: Sequence[tuple[Member, int]]
-    ) -> Iterator[tuple[Member, int, bytes]]:
-        """Yield parts of tables with their text, in the given order.
+    ) -> Iterator[tuple[Member, int, Text]]:
+        """Yield parts of tables with their text, piece after piece, in the given order.
 
         Args:
             segment: Where all of them are.
@@ -157,10 +170,10 @@ class SegmentSource:
         shard = parts[0][0].shard
         try:
             for (member, index, part), body in zip(found, bodies, strict=True):
-                text = header + body if index == 0 else body
                 if not self._ends_line(member, index):
-                    text = text[: -len(layout.newline)]
-                if len(text) != part.text_bytes:
+                    body = body[: -len(layout.newline)]  # noqa: PLW2901 - without its last line end
+                text = (header, body) if index == 0 else (body,)
+                if sum(map(len, text)) != part.text_bytes:
                     why = f"the rows of {member.path!r} make another text"
                     raise self._damaged(shard, why)
                 yield member, index, text

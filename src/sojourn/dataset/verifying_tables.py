@@ -95,7 +95,8 @@ class _Text:
         try:
             while not self._wrong and self._next == segment_id:
                 for _, _, text in self._source.texts(segment, [(self.member, self._parts)]):
-                    self._digest.update(text)
+                    for piece in text:
+                        self._digest.update(piece)
                 self._parts += 1
         except IntegrityError as error:
             self.fail(error.message)
