@@ -294,7 +294,8 @@ def _letters(texts: Sequence[pa.StringArray], between: str) -> memoryview:
     if letters is None or len(joined) == 0:
         return memoryview(b"")
     ends = np.frombuffer(offsets, np.int32)[joined.offset :]
-    return memoryview(letters)[int(ends[0]) : int(ends[len(joined)])]
+    # Arrow's own view has signed bytes, which equal no others.
+    return memoryview(letters).cast("B")[int(ends[0]) : int(ends[len(joined)])]
 
 
 def _joined(texts: Sequence[pa.StringArray], between: str) -> pa.StringArray:
