@@ -40,8 +40,14 @@ def document(data: DataSet, rows: Sequence[Row], *, quick: bool) -> dict[str, An
         "machine": _machine(),
         "link": {"latency_s": LATENCY_S, "rate_bytes_per_s": RATE_BYTES_PER_S},
         "set": {"name": data.name, "files": len(sizes), "raw_bytes": sum(sizes)},
-        "rows": [asdict(row) | {"of_sojourns": _ratio(row, rows)} for row in rows],
+        "rows": [_record(row) | {"of_sojourns": _ratio(row, rows)} for row in rows],
     }
+
+
+def _record(row: Row) -> dict[str, Any]:
+    record = asdict(row)
+    del record["step"]["said"]  # where things lay on this machine
+    return record
 
 
 def page(data: DataSet, rows: Sequence[Row], *, options: str) -> str:
