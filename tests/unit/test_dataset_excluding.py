@@ -79,6 +79,7 @@ def test_a_folder_that_is_left_out_need_not_be_readable(folder: Path) -> None:
     [
         (["*.parquet"], r"'\*\.parquet' names nothing in"),
         (["__pycache__"], r"at any depth it is '\*\*/__pycache__'"),
+        (["data/train/*.csv"], r"begin inside of what is sent: write 'train/\*\.csv'"),
         (["train/B.csv"], r"Near names: train/b\.csv"),
         ([".git", ".git/HEAD"], "'.git/HEAD' names nothing in .* that is not left out anyway"),
         ([""], "'' names nothing"),

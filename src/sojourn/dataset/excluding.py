@@ -129,4 +129,7 @@ def _nearest(glob: str, paths: list[str]) -> str:
     name = glob.strip("/")
     if any(path.endswith(f"/{name}") for path in paths):
         return f"A name stands for what is at the top; at any depth it is {f'**/{name}'!r}."
+    inside = glob.removeprefix("./").partition("/")[2]
+    if inside and any(matches(path, inside) for path in paths):
+        return f"Globs begin inside of what is sent: write {inside!r}."
     return near(glob, paths, listing="`ls -AR`, or `sojourn ls` where it is an address")
