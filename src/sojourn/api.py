@@ -255,6 +255,7 @@ def push(
     message: str = "",
     dry_run: bool = False,
     engine: str = "threads",
+    exclude: Sequence[str] = (),
     title: str | None = None,
     license: str | None = None,  # noqa: A002 - what everybody calls it
     public: bool = False,
@@ -270,13 +271,16 @@ def push(
         dry_run: Tell what would be sent, and send nothing.
         engine: What packs: "threads" of this machine, or "ray" for a Ray cluster, which reads and
             writes s3:// addresses by itself. The shards are the same.
+        exclude: Globs of what is left out, as those of `pull`; a folder that one names is left out
+            with all that is in it. Each has to name something.
         title: The heading of a new data set, where the store has a page for each.
         license: The name of its licence, as the store spells it.
         public: Everybody may read it; else only those it is shared with.
         progress: Where to report to.
 
     Raises:
-        UsageError: the folder cannot be sent, or not with this engine; or the store has no pages.
+        UsageError: the folder cannot be sent, or not with this engine; a glob names nothing; or the
+            store has no pages.
         MissingPackageError: the engine is not installed.
         StoreError: the store refused, or could not be reached.
         IntegrityError: a file changed meanwhile, or the data set in the store is damaged.
@@ -290,6 +294,7 @@ def push(
         message=message,
         dry_run=dry_run,
         engine=engine,
+        exclude=exclude,
         title=title,
         license=license,
         public=public,

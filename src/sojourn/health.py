@@ -44,6 +44,15 @@ _OLDEST_PYTHON = (3, 11)
 _ENOUGH_MEMORY_BYTES = 4 * GIB
 _ENOUGH_DISK_BYTES = 2 * GIB
 
+# What can be left uninstalled, and what needs it; torch and pandas have lines of their own.
+_EXTRAS = {
+    "media": "`Dataset.load` of pictures, films, sound and PDF, and Excel",
+    "fsspec": "`sojourn://` in pandas, pyarrow and others",
+    "kaggle": "`kaggle://`",
+    "hf": "`hf://`",
+    "ray": "`sojourn push --engine ray`",
+}
+
 _USAGE = UsageError.exit_code
 _ERRORS = {kind.exit_code: kind for kind in (UsageError, CatalogError, StoreError)}
 _KEY_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -101,9 +110,13 @@ def examine_machine(
     checks = [
         examine_python(sys.version_info[:3]),
         Check(name="sojourn", ok=True, detail=metadata.version("sojourn")),
-        examine_packages(_required_packages(), installed=installed_version),
+        examine_packages(packages_of(None), installed=installed_version),
         examine_torch(installed_version("torch")),
         examine_pandas(installed_version("pandas")),
+        *(
+            examine_extra(extra, packages_of(extra), needed_by=verb, installed=installed_version)
+            for extra, verb in _EXTRAS.items()
+        ),
         examine_catalog(overlay),
         examine_folder("config folder", overlay.parent),
         examine_folder("state folder", platformdirs.user_state_path("sojourn", appauthor=False)),
@@ -138,14 +151,18 @@ def installed_version(package: str) -> str | None:
         return None
 
 
-def _required_packages() -> tuple[str, ...]:
-    """Return the names of what sojourn cannot do without, as its own metadata tells."""
+def packages_of(extra: str | None) -> tuple[str, ...]:
+    """Return the packages that an extra brings, as sojourn's own metadata tells.
+
+    Args:
+        extra: Its name; None for what sojourn cannot do without.
+    """
     try:
         requirements = metadata.requires("sojourn") or []
     except metadata.PackageNotFoundError:
         return ()
-    names = (re.match(r"[\w.-]+", line) for line in requirements if "extra ==" not in line)
-    return tuple(name[0] for name in names if name)
+    parsed = (re.match(r"([\w.-]+)[^;]*(?:;.*extra == .([\w-]+))?", line) for line in requirements)
+    return tuple(found[1] for found in parsed if found and found[2] == extra)
 
 
 def examine_python(version: tuple[int, int, int]) -> Check:
@@ -203,6 +220,36 @@ def examine_pandas(version: str | None) -> Check:
         ok=False,
         detail='not installed; `Dataset.read` needs it unless asked for as_="arrow"',
         remedy='pip install "sojourn[pandas]"',
+    )
+
+
+def examine_extra(
+    extra: str,
+    packages: Iterable[str],
+    *,
+    needed_by: str,
+    installed: Callable[[str], str | None],
+) -> Check:
+    """Tell whether packages are there that only some calls need.
+
+    Args:
+        extra: What pip calls them together: `sojourn[EXTRA]`.
+        packages: Their names.
+        needed_by: What needs them.
+        installed: Returns a package's version; None if it is not installed.
+    """
+    versions = {name: installed(name) for name in packages}
+    missing = sorted(name for name, version in versions.items() if version is None)
+    name = f"packages [{extra}]"
+    if missing:
+        return Check(
+            name=name,
+            ok=False,
+            detail=f"not installed: {', '.join(missing)}; for {needed_by}",
+            remedy=f'pip install "sojourn[{extra}]"',
+        )
+    return Check(
+        name=name, ok=True, detail=", ".join(f"{one} {found}" for one, found in versions.items())
     )
 
 

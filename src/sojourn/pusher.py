@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sojourn.dataset.dataset_source import DatasetSource
+from sojourn.dataset.excluding import ExcludingSource
 from sojourn.dataset.finding import source_at
 from sojourn.dataset.push import push_folder, push_source
 from sojourn.dataset.source import StoreSource
@@ -21,6 +22,8 @@ from sojourn.stores.dryrun import DryRun
 from sojourn.stores.url import is_address, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sojourn.dataset.push import MakeEngine, PushReport
     from sojourn.dataset.source import Source
     from sojourn.progress import Progress
@@ -36,6 +39,7 @@ class PushRequest:
     message: str = ""
     dry_run: bool = False
     engine: str = "threads"
+    exclude: Sequence[str] = ()
     title: str | None = None
     license: str | None = None
     public: bool = False
@@ -58,10 +62,14 @@ def push_job(request: PushRequest, progress: Progress) -> PushReport:
     source = source_at(str(folder), progress=progress) if is_address(folder) else local_path(folder)
     if make_engine is not None:
         source = _for_workers(source, open_store(folder, progress=progress))
+    # One glob is as easily given by itself, and is a sequence of letters.
+    exclude = (request.exclude,) if isinstance(request.exclude, str) else tuple(request.exclude)
     if isinstance(source, Path):
-        return push_folder(source, target, message=request.message, now=now, progress=progress)
+        return push_folder(
+            source, target, message=request.message, now=now, progress=progress, exclude=exclude
+        )
     return push_source(
-        source,
+        ExcludingSource(source, exclude) if exclude else source,
         target,
         message=request.message,
         now=now,

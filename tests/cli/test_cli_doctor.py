@@ -14,6 +14,7 @@ from sojourn.health import (
     Check,
     examine_catalog,
     examine_disk,
+    examine_extra,
     examine_folder,
     examine_memory,
     examine_packages,
@@ -23,6 +24,7 @@ from sojourn.health import (
     examine_store,
     examine_torch,
     find_failure,
+    packages_of,
 )
 from sojourn.tracing.versions import TESTED_RANGE
 from sojourn.units import GIB
@@ -53,6 +55,7 @@ def test_json_has_name_verdict_detail_and_remedy_of_each_check(
         assert set(check) >= {"name", "ok", "detail", "remedy"}
         assert bool(check["remedy"]) is not check["ok"]
     names = {check["name"] for check in document["checks"]}
+    assert names >= {f"packages [{extra}]" for extra in ("media", "fsspec", "kaggle", "hf", "ray")}
     assert names >= {"python", "torch", "pandas", "catalog", "free disk", "S3 credentials"}
 
 
@@ -136,6 +139,27 @@ def test_python_must_be_recent() -> None:
     old = examine_python((3, 10, 14))
     assert (old.ok, old.exit_code, old.detail) == (False, 2, "3.10.14")
     assert "3.11" in old.remedy
+
+
+def test_optional_packages_are_present_or_missing_with_the_pip_line_of_their_extra() -> None:
+    versions = {"av": "15.0", "pypdf": None, "soundfile": None}
+
+    check = examine_extra("media", versions, needed_by="pictures", installed=versions.get)
+    assert (check.ok, check.required) == (False, False)
+    assert check.detail == "not installed: pypdf, soundfile; for pictures"
+    assert check.remedy == 'pip install "sojourn[media]"'
+
+    there = examine_extra("media", ["av"], needed_by="pictures", installed=versions.get)
+    assert (there.ok, there.detail, there.remedy) == (True, "av 15.0", "")
+
+
+def test_packages_are_those_that_the_metadata_names_for_each_extra() -> None:
+    assert {"av", "pillow", "pypdf", "python-calamine", "soundfile"} == set(packages_of("media"))
+    assert packages_of("hf") == ("huggingface-hub",)
+    assert "kagglesdk" in packages_of("kaggle")
+    required = packages_of(None)
+    assert {"click", "pyarrow", "obstore"} <= set(required)
+    assert not {"av", "torch", "sojourn"} & set(required)
 
 
 def test_missing_packages_are_named_with_the_command_that_installs_them() -> None:

@@ -42,6 +42,7 @@ def test_a_token_is_read_from_standard_input(environment: dict[str, str], tmp_pa
         "file": str(path),
         "unchanged": False,
         "overridden_by": None,
+        "doubt": None,
     }
     assert path.read_text() == f"{TOKEN}\n"
     again = _run("kaggle", text="another-token", environment=environment)
@@ -49,6 +50,17 @@ def test_a_token_is_read_from_standard_input(environment: dict[str, str], tmp_pa
     assert "it was kept" in again.stderr
     assert _run("kaggle", "--replace", text="other-token", environment=environment).returncode == 0
     assert path.read_text() == "other-token\n"
+
+
+def test_a_word_that_is_like_no_token_is_stored_with_a_note(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = _run("hf", text="password1", environment=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "does not look like a token of Hugging Face, which begins with hf_" in done.stdout
+    assert "https://huggingface.co/settings/tokens" in done.stdout
+    assert "password1" not in done.stdout
+    assert (tmp_path / ".cache/huggingface/token").read_text() == "password1\n"
 
 
 @pytest.mark.parametrize("text", ["", "\xff\xfe", "two words"])

@@ -115,3 +115,22 @@ def test_the_help_says_that_whole_shards_are_sent_and_how_large_they_are(
     least, most = sizes.min_shard_bytes // MIB, sizes.max_shard_bytes // MIB
     assert "only shards whose content changed since the last push" in text
     assert f"{least} to {most} MiB of them before compression" in text
+
+
+def test_what_exclude_names_is_not_sent_and_what_tools_left_is_noted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("ref")
+    (folder / "b.tmp").write_text("x")
+    assert _push(folder, tmp_path / "store", "--exclude", "*.tmp") == 0
+    note = ".git (1 file) goes too; to leave that out: --exclude '**/.git'"
+    assert note in capsys.readouterr().err
+    excluded = ["--exclude", "*.tmp", "--exclude", "**/.git"]
+    assert _push(folder, tmp_path / "store", *excluded, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["files"] == 1
+    assert "goes too" not in captured.err
+    assert _push(folder, tmp_path / "other", "--exclude", "*.none") == 2
+    assert "'*.none' names nothing in" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

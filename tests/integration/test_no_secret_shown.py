@@ -203,6 +203,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("data", "store"),
         ("data", "store", "--dry-run", "--json"),
         ("absent", "store"),
+        ("data", "store", "--exclude", f"{CANARIES['awssecret']}*"),
         *(("data", store) for store in BAD_STORES),
         *((store, "store") for store in BAD_STORES),
     ),

@@ -97,6 +97,19 @@ def test_two_nodes_make_the_objects_that_one_machine_makes(prefix: str) -> None:
     assert again.sent_bytes == 0
 
 
+def test_a_cluster_leaves_out_what_one_machine_leaves_out(prefix: str) -> None:
+    raw = open_store(f"{prefix}/raw")
+    for key in ("a.csv", "images/1.jpg", "images/raw/2.jpg", ".git/HEAD"):
+        raw.put(key, key.encode() * 1000)
+    left_out = ["**/raw", ".git"]
+    pushed = [
+        sojourn.push(f"{prefix}/raw", f"{prefix}/{engine}", engine=engine, exclude=left_out)
+        for engine in ("threads", "ray")
+    ]
+    assert pushed[0].revision == pushed[1].revision
+    assert sojourn.open(f"{prefix}/ray").files() == ["a.csv", "images/1.jpg"]
+
+
 def test_a_worker_that_is_killed_half_way_changes_nothing(prefix: str) -> None:
     _fill(open_store(f"{prefix}/raw"), megabytes=24)
     killed: list[int] = []

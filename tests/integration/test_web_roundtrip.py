@@ -126,9 +126,11 @@ def test_the_doctor_asks_for_the_manifest_where_nothing_can_be_listed(server: We
 
 
 @contextmanager
-def _whole_files_only(folder: Path) -> Iterator[str]:
+def _whole_files_only(
+    folder: Path, kind: type[SimpleHTTPRequestHandler] = SimpleHTTPRequestHandler
+) -> Iterator[str]:
     """Python's own server, which knows no ranges; it writes what it is asked to stderr."""
-    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    handler = partial(kind, directory=folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -149,3 +151,52 @@ def test_doctor_tells_of_a_server_that_gives_whole_files_only(
     assert not check.ok
     assert "whole files only" in check.detail
     assert "nginx" in check.remedy
+
+
+class _CallsAllPages(SimpleHTTPRequestHandler):
+    def guess_type(self, path: object) -> str:
+        del path
+        return "text/html"
+
+
+class _AnswersAllWithOnePage(SimpleHTTPRequestHandler):
+    def translate_path(self, path: str) -> str:
+        del path
+        return f"{self.directory}/index.html"
+
+
+def test_the_page_of_a_folder_is_no_file(served: Path, data: Path) -> None:
+    sojourn.push(data, served)
+    (served / "sub").mkdir()  # a folder of the data set, with a page of its own
+    (served.parent / "index.html").write_text("<html><title>x</title></html>")
+    with _whole_files_only(served.parent) as url:
+        with pytest.raises(ObjectNotFoundError, match=r"/data is a web page \(HTML\)") as caught:
+            sojourn.open(f"{url}/data")
+        assert "name a file or a zip in it" in caught.value.remedy
+        with pytest.raises(ObjectNotFoundError, match="is a web page"):
+            sojourn.push(f"{url}/data", served.parent / "other")
+        with pytest.raises(ObjectNotFoundError, match="it is a part of the one in"):
+            sojourn.open(f"{url}/store/sub")
+        assert sojourn.open(f"{url}/index.html").files() == ["index.html"]
+        assert sojourn.open(f"{url}/data/a.csv").files() == ["a.csv"]
+        assert sojourn.open(f"{url}/store").files() == ["a.csv", "sub/b.bin"]
+
+
+def test_a_file_that_a_server_calls_a_page_is_a_file_all_the_same(data: Path) -> None:
+    (data / "page.csv").write_text("<!DOCTYPE html>\n<html><body>Sign in</body></html>")
+    with _whole_files_only(data, _CallsAllPages) as url:
+        assert sojourn.open(f"{url}/a.csv").files() == ["a.csv"]
+        with pytest.raises(ObjectNotFoundError, match=r"page\.csv is a web page"):
+            sojourn.open(f"{url}/page.csv")
+
+
+def test_a_server_that_answers_everything_with_one_page_holds_no_damaged_manifest(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "index.html").write_text("<!-- app --><html><title>x</title></html>")
+    with _whole_files_only(tmp_path, _AnswersAllWithOnePage) as url:
+        with pytest.raises(ObjectNotFoundError, match="/set is a web page"):
+            sojourn.open(f"{url}/set")
+        check = examine_store(f"{url}/set")
+    assert not check.ok
+    assert "is a web page" in check.detail

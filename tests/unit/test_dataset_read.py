@@ -416,6 +416,45 @@ def test_many_of_nothing_is_an_error(dataset: Dataset) -> None:
         next(dataset.read_many("*.parq"))
 
 
+def test_many_may_be_named_one_by_one_and_by_several_globs(folder: Path) -> None:
+    (folder / "odd [1].csv").write_text("a\n1\n")
+    dataset = _open(_pushed(folder))
+    names = ["odd [1].csv", "test/C/0[12].csv", "table.csv", "test/C/02.csv"]
+    assert [name for name, _ in dataset.read_many(names)] == [
+        "odd [1].csv",
+        "table.csv",
+        "test/C/01.csv",
+        "test/C/02.csv",
+    ]
+    assert list(dataset.read_many([])) == []
+    with pytest.raises(UsageError, match=r"'\*\.parq' names nothing"):
+        next(dataset.read_many(["table.csv", "*.parq"]))
+
+
+def test_one_of_many_that_cannot_be_read_is_named_with_a_way_on_without_it(folder: Path) -> None:
+    (folder / "test" / "C" / "05.csv").write_bytes(b'a,b\n1,"2\n')
+    ds = _open(_pushed(folder))
+    tables = ds.read_many("test/C/*.csv")
+    for number in range(5):
+        assert next(tables)[0] == f"test/C/{number:02}.csv"
+    with pytest.raises(UsageError, match=r"'test/C/05\.csv' cannot be read") as caught:
+        next(tables)
+    (way_on,) = re.findall(r"`(ds\.read_many\(.*\))`", caught.value.remedy)
+    assert len(list(eval(way_on, {"ds": ds}))) == 59
+    names = ["test/C/04.csv", "test/C/05.csv"]
+    with pytest.raises(UsageError) as caught:
+        list(ds.read_many(names))
+    (way_on,) = re.findall(r"`(ds\.read_many\(.*\))`", caught.value.remedy)
+    assert [name for name, _ in eval(way_on, {"ds": ds, "names": names})] == ["test/C/04.csv"]
+
+
+def test_one_of_many_that_is_damaged_is_named(memory: ObjectStore) -> None:
+    damaged = _open(FaultyStore(memory, Fault(verb="get_range", flip_bit_at=200)))
+    with pytest.raises(IntegrityError, match=r"'test/C/00\.csv' cannot be read: \S") as caught:
+        list(damaged.read_many("test/C/*.csv"))
+    assert "if name != 'test/C/00.csv'" in caught.value.remedy
+
+
 def test_damage_is_noticed_however_a_file_is_read(memory: ObjectStore) -> None:
     damaged = _open(FaultyStore(memory, Fault(verb="get_range", flip_bit_at=200)))
     with pytest.raises(IntegrityError):

@@ -64,8 +64,19 @@ def test_a_missing_script_is_a_usage_error(tmp_path: Path) -> None:
         read_source(tmp_path / "gone.py")
 
 
-def test_a_folder_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
+def test_a_folder_is_called_one_and_its_scripts_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder, not a script") as caught:
+        read_source(tmp_path)
+    assert "holds none" in caught.value.remedy
+    for name in ("train.py", "my data.ipynb", "notes.txt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "package.py").mkdir()
+    with pytest.raises(UsageError) as caught:
+        read_source(tmp_path)
+    assert caught.value.remedy == "Name one of the files in it: 'my data.ipynb', train.py."
+    for number in range(20):
+        (tmp_path / f"{number:02}.py").write_text("")
+    with pytest.raises(UsageError, match=r"08\.py, 09\.py, and 12 more\."):
         read_source(tmp_path)
 
 

@@ -65,6 +65,7 @@ def test_it_is_stored_for_this_user_alone_where_the_vendors_tools_look(
     assert [p.name for p in report.path.parent.iterdir()] == [report.path.name]
     assert not report.unchanged
     assert report.overridden_by == ""
+    assert report.doubt == ""
     assert store_credential(service, text, environment=environment, replace=False).unchanged
 
 
@@ -256,3 +257,21 @@ def test_a_byte_order_mark_is_no_part_of_a_credential(tmp_path: Path) -> None:
     path = tmp_path / "kaggle.json"
     write_secret(path, f"\ufeff{KEY_FILE}", replace=False)
     assert find_secret_text(path) == KEY_FILE
+
+
+@pytest.mark.parametrize(
+    ("service", "text", "beginning"),
+    [
+        ("hf", TOKEN, "hf_"),
+        ("hf", "password1", "hf_"),
+        ("kaggle", "hf_0123456789abcdef", "KGAT_"),
+        ("kaggle", "0123456789abcdef0123456789abcdef", "KGAT_"),  # a kaggle.json's key, alone
+    ],
+)
+def test_what_is_like_no_token_of_the_service_is_stored_and_doubted(
+    environment: dict[str, str], service: str, text: str, beginning: str
+) -> None:
+    report = store_credential(service, text, environment=environment, replace=False)
+    assert report.path.read_text() == f"{text}\n"
+    assert beginning in report.doubt
+    assert text not in report.doubt

@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 )
 @click.option("--epochs", type=int, metavar="N", help="Instead of what the script's loop says.")
 @click.option("--deadline", metavar="DURATION", help="The job shall end within so long: 6h.")
-@click.option("--cheapest", "prefer", flag_value="cheapest", help="Rank by units, then by time.")
-@click.option(
-    "--fastest", "prefer", flag_value="fastest", default="cheapest", help="Rank by time first."
-)
+@click.option("--cheapest", is_flag=True, help="Rank by units, then by time; so if not given.")
+@click.option("--fastest", is_flag=True, help="Rank by time first.")
 @click.option(
     "--data-bytes", metavar="SIZE", help="What has to be brought there: 2GB; else that of --path."
 )
@@ -87,6 +85,8 @@ def command(
     timeout: str,
     deadline: str | None,
     data_bytes: str | None,
+    cheapest: bool,
+    fastest: bool,
     **asked: Any,
 ) -> int:
     """Say where TARGET, a .py or .ipynb as it is, fits, how long it takes, and what it costs.
@@ -121,6 +121,11 @@ def command(
     from sojourn.planner import PlanRequest, plan_job
     from sojourn.units import parse_bytes, parse_duration
 
+    if cheapest and fastest:
+        raise UsageError(
+            "--cheapest and --fastest exclude each other: only one can come first.",
+            remedy="Leave one of them out.",
+        )
     if html is not None:
         check_page(html)
     request = PlanRequest(
@@ -129,6 +134,7 @@ def command(
         deadline_s=None if deadline is None else parse_duration(deadline),
         data_bytes=None if data_bytes is None else parse_bytes(data_bytes),
         echo=output.verbose,
+        prefer="fastest" if fastest else "cheapest",
         **asked,
     )
     return _show(plan_job(request, output.progress()), output, html)

@@ -13,6 +13,9 @@ from sojourn.cli._options import Output, common_options
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.argument("store")
 @click.option("-m", "--message", default="", metavar="M", help="A line about this revision.")
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Leave out what GLOB names; repeatable."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
     "--engine",
@@ -32,7 +35,10 @@ def command(output: Output, *, folder: str, store: str, dry_run: bool, **asked: 
     a larger file has one to itself, and what is left at the end may be less. Where a byte of it
     changed, all of the shard is sent again.
 
-    Everything goes: hidden files, empty folders, permission bits, links that stay inside of DIR.
+    Everything goes: hidden files, empty folders, permission bits, links that stay inside of DIR;
+    but for what --exclude names, folders with all that is in them. In GLOB, * and ? stay within one
+    folder, ** crosses folders, [abc] is one of these; '**/NAME' is NAME at any depth.
+
     Readers see the new revision when all of it is there. An interrupted push, run again, goes on.
     Tables (CSV, TSV, JSON lines) are kept as columns where their text can be written anew from
     these, byte for byte; that is checked while packing. Overlapping windows are kept once.
@@ -54,12 +60,14 @@ def command(output: Output, *, folder: str, store: str, dry_run: bool, **asked: 
       sojourn push data/ s3://bucket/leaks -m "two more networks"
       sojourn push data/ /mnt/usb/leaks --dry-run
       sojourn push data/ kaggle://me/leaks-2024 --title "Leaks of 2024" --license CC0-1.0
+      sojourn push . s3://bucket/leaks --exclude .git --exclude '**/__pycache__'
       sojourn push s3://bucket/raw s3://bucket/leaks --engine ray
 
     \b
     Exit status:
       0  sent, or there already
-      2  DIR cannot be sent: missing, empty, unreadable, with links that lead out of it
+      2  DIR cannot be sent: missing, empty, unreadable, with links that lead out of it; or a GLOB
+         names nothing in it
       5  STORE refused, or could not be reached
       6  a file changed meanwhile, or the data set in STORE is damaged
     """  # noqa: D301 - \b is click's mark for lines that stay as they are

@@ -26,7 +26,7 @@ from sojourn.dataset.links import destination
 from sojourn.dataset.names import composed
 from sojourn.dataset.opening import BufferedFile, MemberFile, StreamedFile, check_mode
 from sojourn.dataset.pull import PullReport, pull_manifest
-from sojourn.errors import NoSuchFileError, UsageError
+from sojourn.errors import IntegrityError, MissingPackageError, NoSuchFileError, UsageError
 from sojourn.localpath import local_path
 from sojourn.progress import NoProgress
 from sojourn.stores.url import open_object, open_store
@@ -311,17 +311,23 @@ class Dataset:
         )
 
     def read_many(
-        self, glob: str, as_: Library = "pandas", **arguments: Any
+        self, glob: str | Sequence[str], as_: Library = "pandas", **arguments: Any
     ) -> Iterator[tuple[str, Any]]:
-        """Yield the name and table of each file that a glob names, in order.
+        """Yield the name and table of each file that is named, in the order of `files`.
 
         The next few are fetched and parsed meanwhile; memory holds these and no more, however
-        many there are.
+        many there are. The first that cannot be read ends it.
+
+        Args:
+            glob: Which files; or several globs and names.
+            as_: As for `read`.
+            **arguments: As for `read`.
 
         Raises:
-            UsageError: the glob names nothing, or a file cannot be read; it is named.
+            UsageError: a glob names nothing, or a file cannot be read; it is named.
+            IntegrityError: the store holds something else than was pushed.
         """
-        names = select(list(self._files), (glob,))
+        names = self._named(glob)
         ahead = Ahead(self._contents, [self._files[name] for name in names])
         waiting: deque[tuple[str, Future[Any]]] = deque()
         with ThreadPoolExecutor(_TABLES_AHEAD, "parse") as pool, ahead:
@@ -330,14 +336,22 @@ class Dataset:
                     ahead.reach(index)
                     waiting.append((name, pool.submit(self.read, name, as_, **arguments)))
                     if len(waiting) > _TABLES_AHEAD:
-                        name_of_first, table = waiting.popleft()
-                        yield name_of_first, table.result()
+                        yield _result(*waiting.popleft(), of=glob)
                 while waiting:
-                    name_of_first, table = waiting.popleft()
-                    yield name_of_first, table.result()
+                    yield _result(*waiting.popleft(), of=glob)
             finally:
                 for _, table in waiting:
                     table.cancel()
+
+    def _named(self, glob: str | Sequence[str]) -> list[str]:
+        """Return the files that a glob names, or several globs and names, in order."""
+        if isinstance(glob, str):
+            return select(list(self._files), (glob,))
+        # What is a file's name is no glob, whatever letters are in it.
+        chosen = {name for name in glob if name in self._files}
+        globs = tuple(one for one in glob if one not in chosen)
+        chosen.update(select(list(self._files), globs) if globs else ())
+        return [name for name in self._files if name in chosen]
 
     def extract(
         self,
@@ -428,6 +442,28 @@ class Dataset:
                 digester=Digester(member.digest),
             )
         )
+
+
+def _result(name: str, table: Future[Any], *, of: str | Sequence[str]) -> tuple[str, Any]:
+    """Return a file's name and table, of many; an error names it, and says how to do without.
+
+    Args:
+        name: The file's.
+        table: What becomes the table.
+        of: What the many were named by.
+    """
+    try:
+        return name, table.result()
+    except MissingPackageError:
+        raise  # it is as bad with the others
+    except (UsageError, IntegrityError) as error:
+        named = "" if name in error.message else f"{name!r} cannot be read: "
+        others = f"ds.files({of!r})" if isinstance(of, str) else "names"
+        raise type(error)(
+            f"{named}{error.message}",
+            remedy=f"{error.remedy} To read the others without it: "
+            f"`ds.read_many([name for name in {others} if name != {name!r}])`.",
+        ) from error
 
 
 def _reopened(manifest: Manifest, url: str, frames_kept: int) -> Dataset:

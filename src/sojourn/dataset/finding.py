@@ -44,10 +44,14 @@ def find_dataset(
         StoreError: nothing is there, the store refused, or could not be reached.
         IntegrityError: the manifest, or a zip's directory, cannot be used.
     """
-    if is_local_file(address):
-        found = _of_object(address, progress)
-    else:
-        found = _of_place(address, revision, progress)
+    try:
+        if is_local_file(address):
+            found = _of_object(address, progress)
+        else:
+            found = _of_place(address, revision, progress)
+    except ObjectNotFoundError:  # a web server may have a page of a folder in the data set
+        _check_not_inside(address)
+        raise
     if found is None:
         _check_not_inside(address)
         load_manifest(open_store(address, progress=progress))  # says that there is none

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sojourn.dataset.excluding import Exclusion
 from sojourn.dataset.links import leads_outside
 from sojourn.dataset.localdisk import local_disk
 from sojourn.dataset.manifest import path_order
@@ -15,7 +16,7 @@ from sojourn.errors import UsageError
 from sojourn.localpath import check_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sojourn.dataset.manifest import Kind
 
@@ -37,18 +38,25 @@ class Entry:
     target: str | None = None
 
 
-def list_folder(folder: Path) -> tuple[Entry, ...]:
+def list_folder(folder: Path, exclude: Iterable[str] = ()) -> tuple[Entry, ...]:
     """Return all that is in a folder, in the order of a manifest's members.
 
+    Args:
+        folder: The folder.
+        exclude: Globs of what is left out; it is not looked at, and folders of it not into.
+
     Raises:
-        UsageError: it is no folder, holds no file, or holds something that cannot be sent.
+        UsageError: it is no folder, holds no file, or holds something that cannot be sent; or a
+            glob names nothing.
     """
+    exclusion = Exclusion(exclude)
     check_reachable(folder)
     if not folder.is_dir():
         why = "is not a folder" if folder.exists() else "does not exist"
         raise UsageError(f"{folder} {why}.", remedy="Name a folder to send.")
     with local_disk(f"list {folder}"):
-        entries = sorted(_walk(folder), key=lambda entry: path_order(entry.path))
+        entries = sorted(_walk(folder, exclusion), key=lambda entry: path_order(entry.path))
+    exclusion.check(entries, place=str(folder))
     if all(entry.kind == "folder" for entry in entries):
         raise UsageError(f"{folder} holds no file.", remedy="Name a folder that holds data.")
     links = {entry.path: entry.target for entry in entries if entry.target is not None}
@@ -61,13 +69,15 @@ def list_folder(folder: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _walk(folder: Path) -> Iterator[Entry]:
+def _walk(folder: Path, exclusion: Exclusion) -> Iterator[Entry]:
     ahead = [""]
     while ahead:
         below = ahead.pop()
         with os.scandir(folder / below) as found:
             for item in found:
                 if not below and item.name.startswith(STAGING_PREFIX):
+                    continue
+                if exclusion.names(f"{below}{item.name}"):
                     continue
                 entry = _entry(folder, item, f"{below}{item.name}")
                 yield entry

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from sojourn.dataset.engine import Engine, Group, PackedGroup, ThreadEngine
+from sojourn.dataset.excluding import note_leftovers
 from sojourn.dataset.localdisk import check_can_be_made
 from sojourn.dataset.manifest import (
     SEGMENTS_FOLDER,
@@ -88,18 +89,20 @@ def push_folder(
     message: str,
     now: datetime,
     progress: Progress,
+    exclude: Iterable[str] = (),
     sizes: Sizes | None = None,
 ) -> PushReport:
     """Send a folder of this machine to a store. Arguments as in `push_source`.
 
     Raises:
-        UsageError: the folder or the message cannot be sent.
+        UsageError: the folder or the message cannot be sent, or a glob of `exclude`, of what is
+            left out, names nothing.
         StoreError: the store refused.
         IntegrityError: the manifest in the store cannot be used, or a file changed meanwhile.
     """
     _check_message(message)
     _check_apart(folder, store)
-    source = FolderSource(folder)
+    source = FolderSource(folder, exclude)
     return push_source(source, store, message=message, now=now, progress=progress, sizes=sizes)
 
 
@@ -133,6 +136,7 @@ def push_source(
     _check_message(message)
     _check_writable(store)
     entries = source.entries()
+    note_leftovers(entries, progress)
     earlier = find_manifest(store)
     if store.capabilities.local_folder is not None:
         check_can_be_made(store.capabilities.local_folder)

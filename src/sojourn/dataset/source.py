@@ -16,7 +16,7 @@ from sojourn.errors import IntegrityError, UsageError
 from sojourn.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from io import FileIO
     from pathlib import Path
 
@@ -60,10 +60,16 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """A folder of this machine."""
+    """A folder of this machine.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it is.
+        exclude: Globs of what is left out.
+    """
+
+    def __init__(self, folder: Path, exclude: Iterable[str] = ()) -> None:
         self._folder = folder
+        self._exclude = tuple(exclude)
 
     @property
     def name(self) -> str:
@@ -72,7 +78,7 @@ class FolderSource:
 
     def entries(self) -> tuple[Entry, ...]:
         """Return what the folder holds."""
-        return list_folder(self._folder)
+        return list_folder(self._folder, self._exclude)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """Yield a file's bytes, and make sure that they are the file that was listed."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from sojourn.stores.login import WHERE_TO_GET
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -20,6 +22,7 @@ def login_document(report: LoginReport) -> dict[str, Any]:
         "file": str(report.path),
         "unchanged": report.unchanged,
         "overridden_by": report.overridden_by or None,
+        "doubt": report.doubt or None,
     }
 
 
@@ -29,4 +32,7 @@ def login_text(report: LoginReport) -> RenderableType:
     lines = f"{report.path} {did}."
     if report.overridden_by:
         lines += f"\nBut {report.overridden_by} goes before it: unset or remove that to use it."
+    if report.doubt:
+        where = WHERE_TO_GET[report.service]
+        lines += f"\n{report.doubt}: if it is not accepted, make one at {where}."
     return Text(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import shlex
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 # Letters of a line that is quoted.
 _LONGEST_LINE = 120
+_SUFFIXES = (".py", ".ipynb")
+# Of a folder's scripts, as many as fit into a sentence.
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,9 @@ def read_source(path: Path) -> ScriptSource:
         UsageError: there is no such file, it cannot be read, or is neither a script nor a notebook.
         TraceError: it is not valid Python, or not a valid notebook.
     """
-    if not check_reachable(path).is_file():
+    if check_reachable(path).is_dir():
+        raise _is_folder(path)
+    if not path.is_file():
         raise UsageError(
             f"There is no script {str(path)!r}.",
             remedy="Give the path of a .py or .ipynb file.",
@@ -91,6 +97,22 @@ def read_source(path: Path) -> ScriptSource:
         )
     _check_compiles(source.code, path, source.label)
     return source
+
+
+def _is_folder(path: Path) -> UsageError:
+    """Return the error for a folder, with the scripts and notebooks that lie in it."""
+    try:
+        found = sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES and p.is_file())
+    except OSError:
+        found = []
+    more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    names = ", ".join([*(shlex.quote(name) for name in found[:_MOST_NAMED]), *more])
+    return UsageError(
+        f"{str(path)!r} is a folder, not a script.",
+        remedy=f"Name one of the files in it: {names}."
+        if found
+        else "Give the path of a .py or .ipynb file; this folder holds none, itself.",
+    )
 
 
 def _bytes(path: Path) -> bytes:

@@ -180,7 +180,7 @@ class HubRepository:
                 return b""
             hf_raise_for_status(response)
             self._remember(key, address, str(response.url))
-            return read_body(response, wanted)
+            return read_body(response, wanted, address=f"{self.url}/{key}")
 
     def _fetch_signed(self, address: str, key: str, wanted: ByteRange) -> bytes | None:
         """Return a part by the address that the hub signed for it; None if it has expired."""
@@ -193,7 +193,7 @@ class HubRepository:
             if response.status_code == _BEYOND:
                 return b""
             if response.status_code in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.OK):
-                return read_body(response, wanted)
+                return read_body(response, wanted, address=f"{self.url}/{key}")
         self._places.pop(key, None)
         return None
 

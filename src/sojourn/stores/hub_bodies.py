@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from sojourn.stores.whole import check_size, gather
+
 if TYPE_CHECKING:
     from sojourn.stores.base import Body
 
@@ -58,9 +60,20 @@ class SentFile(io.BufferedIOBase):
         return True
 
 
-def read_body(response: Any, wanted: ByteRange | None) -> bytes:
-    """Return the body; of a whole file that came instead of a part, that part."""
-    if wanted is None or response.status_code == HTTPStatus.PARTIAL_CONTENT:
+def read_body(response: Any, wanted: ByteRange | None, *, address: str) -> bytes:
+    """Return the body; of a whole file that came instead of a part, that part.
+
+    Args:
+        response: Whose body it is.
+        wanted: The part; None for all of a manifest or another record.
+        address: Where the file is, for messages.
+    """
+    if wanted is None:
+        length = response.headers.get("content-length", "")
+        if length.isdigit():
+            check_size(int(length), address=address)
+        return gather(response.iter_bytes(), address=address)
+    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         return bytes(response.read())
     data = bytearray()
     for chunk in response.iter_bytes():

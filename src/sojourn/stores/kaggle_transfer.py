@@ -19,6 +19,7 @@ import httpx
 
 from sojourn.errors import StoreError, StoreUnavailableError
 from sojourn.stores.kaggle_busy import BusyError, come_back_later, retry_after_s
+from sojourn.stores.whole import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,8 +91,10 @@ class Transfer:
         Raises:
             ExpiredAddressError: the address leads nowhere any more.
             StoreUnavailableError: the storage cannot be reached, or gave something else.
+            StoreError: it is too large to be read whole.
         """
         first = self.fetch(url, offset=0, size_bytes=_PART_BYTES)
+        check_size(first.whole_bytes, address="A file of the data set on Kaggle")
         offsets = range(_PART_BYTES, first.whole_bytes, _PART_BYTES)
         with ThreadPoolExecutor(_PARTS_AT_ONCE, "fetch part") as pool:
             rest = pool.map(lambda at: self.fetch(url, offset=at, size_bytes=_PART_BYTES), offsets)

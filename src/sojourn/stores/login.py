@@ -23,6 +23,10 @@ WHERE_TO_GET = {
 """Where a person makes a token."""
 
 _LONGEST_TOKEN = 4096
+# What tokens begin with: huggingface_hub 2.4.0 tells its own from others' by it
+# (`inference/_client.py`); Kaggle's are seen so in what its users write, as of 2026-11.
+_BEGINNINGS = {"kaggle": "KGAT_", "hf": "hf_"}
+_NAMES = {"kaggle": "Kaggle", "hf": "Hugging Face"}
 # Letters of what may be a service mistyped; a token that was put in its place has more.
 _LONGEST_SERVICE = 16
 
@@ -36,12 +40,14 @@ class LoginReport:
         path: The file that holds the credential now.
         unchanged: It held the same one before.
         overridden_by: What goes before that file, while it is there; empty if nothing does.
+        doubt: Why it may be no token of that service; empty if it looks like one.
     """
 
     service: str
     path: Path
     unchanged: bool
     overridden_by: str
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,7 @@ def store_credential(
         path=place.path,
         unchanged=unchanged,
         overridden_by=_found_in(service, environment, place.path),
+        doubt=_doubt(service, place.text),
     )
 
 
@@ -145,6 +152,17 @@ def _checked_token(text: str) -> str:
             remedy="Copy the token alone, or for Kaggle all of a kaggle.json.",
         )
     return token
+
+
+def _doubt(service: str, text: str) -> str:
+    """Return why a text may be no token; empty if it is like one, or a kaggle.json's.
+
+    Others may be valid too: their forms are the services' to change.
+    """
+    beginning = _BEGINNINGS[service]
+    if text.startswith((beginning, "{")):
+        return ""
+    return f"It does not look like a token of {_NAMES[service]}, which begins with {beginning}"
 
 
 def _found_in(service: str, environment: Mapping[str, str], path: Path) -> str:

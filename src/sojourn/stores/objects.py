@@ -31,14 +31,16 @@ from sojourn.stores.base import (
     check_prefix,
     needs_write,
 )
+from sojourn.stores.pages import check_no_page, is_called_page
 from sojourn.stores.refusals import refusal
 from sojourn.stores.waits import ask_wait_s
+from sojourn.stores.whole import check_size, gather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from obstore import PutMode, UpdateVersion
+    from obstore import GetResult, PutMode, UpdateVersion
     from obstore.store import ClientConfig, RetryConfig
     from obstore.store import ObjectStore as ObstoreStore
 
@@ -142,9 +144,18 @@ class ObjectStore:
         """Return the whole object."""
         check_key(key)
         try:
-            return bytes(obstore.get(self._to_read(), key).bytes())
+            return self._whole(obstore.get(self._to_read(), key), key)
         except _REFUSALS as error:
             raise self._error(error, verb="read", key=key) from error
+
+    def _whole(self, found: GetResult, key: str) -> bytes:
+        address = f"{self.url.rstrip('/')}/{key}"
+        check_size(int(found.meta["size"]), address=address)
+        if self.capabilities.local_folder is not None:
+            return bytes(found.bytes())
+        # Each piece as soon as it is there: one that is waited for until it is large is never seen
+        # to be slow.
+        return gather((memoryview(piece) for piece in found.stream(1)), address=address)
 
     def get_range(self, key: str, *, offset: int, size_bytes: int) -> bytes:
         """Return a part of the object, fewer bytes where it ends sooner."""
@@ -212,7 +223,8 @@ class ObjectStore:
             found = obstore.get(self._to_read(), key)
             told_by = {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
             known = {name: value for name, value in told_by.items() if value is not None}
-            return bytes(found.bytes()), cast("UpdateVersion", known) if known else "overwrite"
+            data = self._whole(found, key)
+            return data, cast("UpdateVersion", known) if known else "overwrite"
         except _REFUSALS as error:
             told = self._error(error, verb="read", key=key)
             if not isinstance(told, ObjectNotFoundError):
@@ -294,6 +306,50 @@ class ObjectStore:
         return told
 
 
+class WebStore(ObjectStore):
+    """A store over a web server, which may give out a page where there is no such file."""
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object."""
+        check_key(key)
+        try:
+            found = obstore.get(self._to_read(), key)
+            data = self._whole(found, key)
+        except _REFUSALS as error:
+            raise self._error(error, verb="read", key=key) from error
+        if is_called_page(key, _attributes(found)):
+            check_no_page(data, address=f"{self.url}/{key}")
+        return data
+
+    def find(self, key: str) -> int | None:
+        """Return the object's size in bytes, or None.
+
+        Raises:
+            ObjectNotFoundError: there is a page.
+        """
+        check_key(key)
+        try:
+            found = obstore.get(self._to_read(), key, options={"head": True})
+            is_called = is_called_page(key, _attributes(found))
+            beginning = self._beginning(key) if is_called else b""
+        except _REFUSALS as error:
+            looked = self._error(error, verb="look up", key=key)
+            if isinstance(looked, ObjectNotFoundError):
+                return None
+            raise looked from error
+        check_no_page(beginning, address=f"{self.url}/{key}")
+        return int(found.meta["size"])
+
+    def _beginning(self, key: str) -> bytes:
+        # Not a range, which some servers do not know: all is asked for, and left at once.
+        stream = obstore.get(self._to_read(), key).stream(min_chunk_size=1)
+        return bytes(next(iter(stream), b""))
+
+
+def _attributes(found: GetResult) -> Mapping[str, str]:
+    return {str(name): str(value) for name, value in found.attributes.items()}
+
+
 def _cannot_guard(error: Exception) -> bool:
     """Tell whether the server knows no writes that depend on what is there."""
     if isinstance(error, (NotImplementedError, NotSupportedError)):
@@ -334,7 +390,7 @@ def open_http(url: str, *, silence_s: float = SILENCE_S) -> ObjectStore:
         handle = HTTPStore.from_url(url, client_options=options, retry_config=_retry_config())
     except _REFUSALS as error:
         raise refusal(str(error), doing=f"open {url}") from error
-    return ObjectStore(
+    return WebStore(
         to_read=lambda: handle,
         to_write=lambda: handle,
         url=url,
