@@ -68,6 +68,8 @@ def document(**changed: object) -> str:
         '{"schema": "sojourn.corrections/9", "corrections": []}',
         '{"schema": "sojourn.corrections/1", "corrections": [{"job": "j"}]}',
         '{"schema": "sojourn.corrections/1", "corrections": 3}',
+        '{"schema": "sojourn.corrections/1", "corrections": ["j"]}',
+        '{"schema": "sojourn.corrections/1", "corrections": [["job"]]}',
         document(memory_ratio=-1),
         document(step_ratio=0),
         document(memory_ratio="1"),

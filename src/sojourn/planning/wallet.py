@@ -271,5 +271,7 @@ def _seconds_this_week(run: PastRun, now: datetime) -> float:
     if run.seconds is None:
         end = now if run.is_running else run.started_at
     else:
-        end = run.started_at + timedelta(seconds=run.seconds)
+        # No run has lasted longer than until now, whatever its journal says.
+        until_now_s = max(0.0, (now - run.started_at).total_seconds())
+        end = run.started_at + timedelta(seconds=min(run.seconds, until_now_s))
     return max(0.0, (end - max(run.started_at, now - _WEEK)).total_seconds())

@@ -48,7 +48,7 @@ def load_corrections(path: Path) -> tuple[Correction, ...]:
         return ()
     except OSError as error:
         raise _refusal(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _refusal(path, f"it is damaged ({error})") from error
 
 

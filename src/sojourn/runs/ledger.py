@@ -12,7 +12,6 @@ import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +21,15 @@ from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import read_file
 from sojourn.planning.wallet import Balance, Entry, ObservedRate, PastRun, Use
 from sojourn.runs.history import RUNNING, list_runs
-from sojourn.runs.journal import format_instant
+from sojourn.runs.journal import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
 _BALANCE, _RATE, _USE = "balance", "rate", "use"
+# What reading a line may come to; a whole number of 400 digits is too large for a float.
+_NO_ENTRY = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def default_ledger_path() -> Path:
@@ -90,7 +92,7 @@ class Ledger:
         line = json.dumps({"at": format_instant(self.now()), "kind": kind, **fields}) + "\n"
         with _refused(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as ledger:
+            with open(self.path, "ab", opener=_open_at_once) as ledger:  # noqa: PTH123 - its opener
                 # A line that was torn before would take this one with it.
                 ledger.write((b"\n" if _is_torn(self.path) else b"") + line.encode())
                 ledger.flush()
@@ -113,12 +115,12 @@ def read_ledger(path: Path) -> list[Entry]:
             remedy="Make it a file that you may read, or move it away.",
         ) from error
     entries = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(map(bytes.strip, lines), start=1):
         if not line.endswith(b"}"):
             continue  # the machine went down while it was written
         try:
             entry = _entry(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (*_NO_ENTRY, RecursionError) as error:
             raise IntegrityError(
                 f"Line {number} of {path} is no entry of a ledger: {line[:80]!r}.",
                 remedy="Take that line out, or move the file away.",
@@ -143,9 +145,7 @@ def past_runs(root: Path) -> list[PastRun]:
 
 
 def _entry(fields: dict[str, Any]) -> Entry | None:
-    at, kind = datetime.fromisoformat(fields["at"]), fields["kind"]
-    if at.tzinfo is None:
-        raise ValueError("an instant without a time zone")
+    at, kind = parse_instant(fields["at"]), fields["kind"]
     if kind not in {_BALANCE, _RATE, _USE}:
         return None
     units = float(fields["units"])
@@ -165,6 +165,11 @@ def _checked(units: float, what: str) -> float:
             remedy="Give a number of 0 or more, as your account's panel shows it.",
         )
     return units
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for a reader where somebody put a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def _is_torn(path: Path) -> bool:
