@@ -48,7 +48,7 @@ def test_what_is_noted_comes_back_with_its_instant(ledger: Ledger) -> None:
     ]
 
 
-@pytest.mark.parametrize(("rate", "runtimes_up"), [(2.78, 2), (1.07, 0), (0.0, 1)])
+@pytest.mark.parametrize(("rate", "runtimes_up"), [(2.78, 2), (1.07, 0), (0.0, 1), (5e-324, 1)])
 def test_the_account_s_rate_is_a_runtime_s_only_where_exactly_one_is_up(
     ledger: Ledger, rate: float, runtimes_up: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_the_account_s_rate_is_a_runtime_s_only_where_exactly_one_is_up(
     assert ledger.entries() == []
 
 
-@pytest.mark.parametrize("units", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("units", [-1.0, float("nan"), float("inf"), 1e308])
 def test_what_is_no_number_of_units_is_refused_and_nothing_is_written(
     ledger: Ledger, units: float
 ) -> None:
@@ -92,6 +92,8 @@ def test_a_line_that_was_torn_is_left_out_and_does_not_take_the_next_with_it(
         '{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": NaN}',
         '{"at": "2026-11-25T12:00:00Z", "kind": "rate", "units": 1}',
         '{"at": 3, "kind": "balance", "units": 1}',
+        '{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": 1e308}',
+        '{"at": "2026-11-25T12:00:00Z", "kind": "rate", "runtime_type": "x/y", "units": 5e-324}',
         f'{{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": {"9" * 400}}}',
         '{"at": "0001-01-01T00:00:00+14:00", "kind": "balance", "units": 1}',
         "nonsense}",

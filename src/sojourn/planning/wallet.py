@@ -25,6 +25,10 @@ _RATE = "rate_units_per_hour"
 _HOUR_S = 3600
 _WEEK = timedelta(days=7)
 LOCAL = "local"
+# Compute units that nobody has or is charged: more are a slip, and would last for ever.
+MOST_UNITS = 1e12
+# Units an hour that nobody is charged, other than 0.
+LEAST_RATE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import IntegrityError
@@ -121,7 +121,7 @@ def parse_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
-    if not datetime.min.year < instant.year < datetime.max.year:
+    if not MINYEAR < instant.year < MAXYEAR:
         raise ValueError(f"the year {instant.year}")
     return instant
 

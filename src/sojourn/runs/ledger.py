@@ -8,7 +8,6 @@ A line that was torn as the machine went down is left out; the others count.
 from __future__ import annotations
 
 import json
-import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,15 @@ import platformdirs
 
 from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import read_file
-from sojourn.planning.wallet import Balance, Entry, ObservedRate, PastRun, Use
+from sojourn.planning.wallet import (
+    LEAST_RATE,
+    MOST_UNITS,
+    Balance,
+    Entry,
+    ObservedRate,
+    PastRun,
+    Use,
+)
 from sojourn.runs.history import RUNNING, list_runs
 from sojourn.runs.journal import format_instant, parse_instant
 
@@ -67,7 +74,7 @@ class Ledger:
             UsageError: it is no rate, or the ledger cannot be written.
         """
         rate = _checked(units_per_hour, "rate")
-        if runtimes_up != 1 or rate == 0:
+        if runtimes_up != 1 or rate < LEAST_RATE:
             return False
         self._append(_RATE, {"runtime_type": runtime_type, "units": rate})
         return True
@@ -92,7 +99,7 @@ class Ledger:
         line = json.dumps({"at": format_instant(self.now()), "kind": kind, **fields}) + "\n"
         with _refused(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab", opener=_open_at_once) as ledger:  # noqa: PTH123 - its opener
+            with open(self.path, "ab", opener=_open_at_once) as ledger:
                 # A line that was torn before would take this one with it.
                 ledger.write((b"\n" if _is_torn(self.path) else b"") + line.encode())
                 ledger.flush()
@@ -149,7 +156,8 @@ def _entry(fields: dict[str, Any]) -> Entry | None:
     if kind not in {_BALANCE, _RATE, _USE}:
         return None
     units = float(fields["units"])
-    if not 0 <= units < math.inf:
+    least = LEAST_RATE if kind == _RATE and units else 0.0
+    if not least <= units <= MOST_UNITS:
         raise ValueError(f"{units} units")
     if kind == _BALANCE:
         return Balance(units=units, at=at)
@@ -159,10 +167,10 @@ def _entry(fields: dict[str, Any]) -> Entry | None:
 
 
 def _checked(units: float, what: str) -> float:
-    if not 0 <= units < math.inf:
+    if not 0 <= units <= MOST_UNITS:
         raise UsageError(
             f"A {what} of {units:g} compute units cannot be.",
-            remedy="Give a number of 0 or more, as your account's panel shows it.",
+            remedy=f"Give a number from 0 to {MOST_UNITS:g}, as your account's panel shows it.",
         )
     return units
 
