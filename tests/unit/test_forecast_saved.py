@@ -360,6 +360,9 @@ def set_event(number: int, place: int, value: object) -> Callable[[dict[str, Any
         set_event(1, 4, [64, -8]),
         set_event(2, 4, 64),
         set_event(3, 1, 0.0),
+        set_event(2, 4, [64]),
+        set_event(2, 7, []),
+        set_event(2, 10, 0),
     ],
 )
 def test_a_trace_of_other_types_or_sizes_is_refused_whatever_its_digest(
@@ -368,6 +371,26 @@ def test_a_trace_of_other_types_or_sizes_is_refused_whatever_its_digest(
     loaded = load_traces(sealed(change, of="traces"))
     with pytest.raises(TraceError, match="not a trace that this version"):
         loaded.trace_for("8.0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trace: trace.update(batch_size=None),
+        lambda trace: trace.update(batch_size=64),
+        lambda trace: trace["events"].pop(2),
+        set_event(1, 5, [8]),
+        set_event(2, 6, [64, 4, 8]),
+    ],
+)
+def test_traces_that_do_not_go_together_are_refused(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    loaded = load_traces(TEXT)
+    second = json.loads(loaded.texts[1])
+    change(second)
+    with pytest.raises(TraceError, match="do not go together"):
+        replace(loaded, texts=[loaded.texts[0], json.dumps(second)]).trace_for("8.0")
 
 
 def test_a_trace_that_is_nested_too_deep_is_refused() -> None:

@@ -67,13 +67,16 @@ class SavedTraces:
         """Return the job's trace for such a card, and how it scales with the batch size.
 
         Raises:
-            TraceError: a trace in it is not one that this version reads.
+            TraceError: a trace in it is not one that this version reads, or does not go with the
+                one at another batch size.
         """
         told = self._told(compute_capability)
         if told not in self._pairs:
             first, second = self.main[told]
             trace = self._trace(first)
             scale = None if second is None else BatchScale(trace, self._trace(second))
+            if scale is not None and not scale.is_possible:
+                raise _unreadable("two of its traces do not go together")
             self._pairs[told] = Traced(trace=trace, scale=scale)
         return self._pairs[told]
 

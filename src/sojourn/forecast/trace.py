@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TRACE_SCHEMA = "sojourn.trace/3"
+# Of a convolution's shapes: samples and channels.
+_FEWEST_SIZES = 2
 
 
 class Role(StrEnum):
@@ -285,6 +287,16 @@ def _check_lives(events: Iterable[Event]) -> None:
             live.add(event.block)
         elif isinstance(event, Free):
             live.remove(event.block)
+        elif isinstance(event, Convolution):
+            _check_convolution(event)
+
+
+def _check_convolution(call: Convolution) -> None:
+    is_shaped = len(call.input_shape) == len(call.weight_shape) == len(call.output_shape)
+    if not is_shaped or len(call.input_shape) < _FEWEST_SIZES or not call.stride:
+        raise ValueError("a convolution's shapes do not go together")
+    if call.groups == 0:
+        raise ValueError("a convolution of 0 groups")
 
 
 def _load_event(row: list[Any]) -> Event:
@@ -458,10 +470,14 @@ def _same_event(first: Event, second: Event) -> bool:
     if isinstance(first, Alloc) and isinstance(second, Alloc):
         return (first.block, first.role, first.phase) == (second.block, second.role, second.phase)
     if isinstance(first, Op) and isinstance(second, Op):
-        return first.kind == second.kind and len(first.input_shape) == len(second.input_shape)
+        return first.kind == second.kind and _dimensions(first) == _dimensions(second)
     if isinstance(first, Convolution) and isinstance(second, Convolution):
-        return first.kernel == second.kernel and len(first.input_shape) == len(second.input_shape)
+        return first.kernel == second.kernel and _dimensions(first) == _dimensions(second)
     return False
+
+
+def _dimensions(event: Op | Convolution) -> tuple[int, int, int]:
+    return len(event.input_shape), len(event.weight_shape), len(event.output_shape)
 
 
 def _blend(first: Event, second: Event, share: float) -> Event:
