@@ -72,6 +72,8 @@ def document(**changed: object) -> str:
         '{"schema": "sojourn.corrections/1", "corrections": [["job"]]}',
         document(memory_ratio=-1),
         document(step_ratio=0),
+        document(memory_ratio=1e308),
+        document(step_ratio=5e-324),
         document(memory_ratio="1"),
         document(job=1),
         document(unknown=1),
