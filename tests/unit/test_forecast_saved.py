@@ -335,6 +335,7 @@ def set_event(number: int, place: int, value: object) -> Callable[[dict[str, Any
         lambda trace: trace.update(seconds=1e308),
         lambda trace: trace.update(seconds=True),
         lambda trace: trace.update(batch_size="64"),
+        lambda trace: trace.update(batch_size=1 << 62),
         lambda trace: trace.update(host_memory_bytes=None),
         lambda trace: trace.update(samples_per_epoch=-5),
         lambda trace: trace.update(target=["a.py"]),

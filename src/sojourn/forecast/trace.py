@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TRACE_SCHEMA = "sojourn.trace/3"
+# In a batch: one of more would take more than a card's memory for a byte of each.
+_MOST_SAMPLES = 1 << 40
 # Of a convolution's shapes: samples and channels.
 _FEWEST_SIZES = 2
 
@@ -239,12 +241,18 @@ def load_trace(text: str) -> Trace:
         document["loading"] = checked(Loading(**loading)) if loading else None
         for name in ("step_kernels", "evaluation_kernels"):
             document[name] = load_kernels(document[name])
-        return checked(Trace(**document))
+        return _with_possible_batch(checked(Trace(**document)))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise TraceError(
             f"This is not a trace that this version of Sojourn reads ({error}).",
             remedy="Trace the script again with `sojourn plan`.",
         ) from error
+
+
+def _with_possible_batch(trace: Trace) -> Trace:
+    if trace.batch_size is not None and trace.batch_size > _MOST_SAMPLES:
+        raise ValueError(f"a batch of {trace.batch_size} samples")
+    return trace
 
 
 def _load_host(document: dict[str, Any]) -> HostUse:
