@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from sojourn.errors import UsageError
-from sojourn.forecast.correction import Correction, with_correction
+from sojourn.forecast.correction import Correction, is_believable, with_correction
 from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CORRECTIONS_SCHEMA = "sojourn.corrections/1"
-# No forecast is off by more; with a larger factor what follows from it would be infinite.
-_MOST_OFF = 1e6
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -92,7 +90,7 @@ def _correction(row: dict[str, Any]) -> Correction:
         if field.name in row and not isinstance(row[field.name], _TYPES[str(field.type)]):
             raise ValueError(f"{field.name} is {row[field.name]!r}")
     ratios = [row.get("memory_ratio"), row.get("step_ratio")]
-    if any(ratio is not None and not 1 / _MOST_OFF <= ratio <= _MOST_OFF for ratio in ratios):
+    if any(ratio is not None and not is_believable(ratio) for ratio in ratios):
         raise ValueError(f"ratios of {ratios}")
     return Correction(**row)
 
