@@ -35,6 +35,11 @@ TEXT = textwrap.dedent(
             k: [step(k) for _ in made()]
             for k in range(n)
         }
+    def eaten(items, n=99):
+        for item in items:
+            pass
+    def fed(n):
+        eaten(step(e) for e in range(n))
     class Training:
         for epoch in range(4):
             step(epoch)
@@ -51,7 +56,7 @@ def seen() -> dict[str, list[list[RunningLoop]]]:
     )
     found: dict[str, list[list[RunningLoop]]] = {}
     names: dict[str, Any] = {"look": lambda what: found.setdefault(what, []).append(stack.loops())}
-    code = compile(f"{TEXT}train()\nfolds(7)\n", FILE, "exec")
+    code = compile(f"{TEXT}train()\nfolds(7)\nfed(2)\n", FILE, "exec")
     exec(code, names)
     return found
 
@@ -63,11 +68,13 @@ def told(loops: list[RunningLoop]) -> list[tuple[int, bool, int | None]]:
 @pytest.mark.parametrize(
     ("what", "number", "expected"),
     [
-        ("step", 0, [(25, False, 4)]),
-        ("step", 4, [(27, False, 6)]),
+        ("step", 0, [(30, False, 4)]),
+        ("step", 4, [(32, False, 6)]),
         ("asked", 0, [(17, False, 3), (18, True, None)]),
         ("step", 10, [(17, False, 3), (18, False, None)]),
         ("made", 0, [(20, False, 7)]),
+        # Whoever asks for the items has another `n`.
+        ("step", -1, [(25, True, None), (28, False, None)]),
     ],
 )
 def test_loops_comprehensions_and_classes_are_seen(
@@ -82,4 +89,4 @@ def test_loops_comprehensions_and_classes_are_seen(
 def test_comprehensions_within_each_other_are_both_seen(
     seen: dict[str, list[list[RunningLoop]]],
 ) -> None:
-    assert [loop.line for loop in seen["step"][-1]] == [20, 21]
+    assert [loop.line for loop in seen["step"][-3]] == [20, 21]

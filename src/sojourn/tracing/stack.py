@@ -119,11 +119,11 @@ class Stack:
 
     def _comprehension(self, tree: ast.Module, frame: FrameType) -> RunningLoop:
         """Return a comprehension that has a frame of its own, up to Python 3.11, as a loop."""
-        line = frame.f_code.co_firstlineno
-        # A generator's caller is whoever asks for its items, with names of its own.
-        is_called_here = frame.f_code.co_name != "<genexpr>"
-        names = self._names(frame.f_back if is_called_here and frame.f_back else frame)
-        return self._gone_over(line, comprehension_at(tree, line), frame, names)
+        line, caller = frame.f_code.co_firstlineno, frame.f_back
+        # Whoever asks a generator for its items may be another, with names of its own.
+        if caller is None or not any(frame.f_code is one for one in caller.f_code.co_consts):
+            return self._gone_over(line, None, frame, self._names(frame))
+        return self._gone_over(line, comprehension_at(tree, line), frame, self._names(caller))
 
     def _gone_over(
         self, line: int, items: ast.expr | None, frame: FrameType, names: Names
