@@ -62,7 +62,10 @@ def seen() -> dict[str, list[list[RunningLoop]]]:
 
 
 def told(loops: list[RunningLoop]) -> list[tuple[int, bool, int | None]]:
-    return [(loop.line, loop.is_asked, loop.count and loop.count.number) for loop in loops]
+    return [
+        (loop.line, loop.is_asked, None if loop.count is None else loop.count.number)
+        for loop in loops
+    ]
 
 
 @pytest.mark.parametrize(

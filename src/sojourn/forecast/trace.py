@@ -313,14 +313,15 @@ def _load_event(row: list[Any]) -> Event:
         raise ValueError(f"an event of {len(row) - 1} fields")
     values: dict[str, Any] = {}
     for (name, members, plain), value in zip(readers, row[1:], strict=True):
+        found = type(value)
         if members is not None:
             values[name] = members[value]
-        elif type(value) is not plain:
+        elif found is not plain:
             raise ValueError(f"{name} is {str(value)[:40]!r}")
-        elif plain is list:
+        elif found is list:
             values[name] = _load_sizes(value)
         else:
-            if plain is int and not 0 <= value < MOST:
+            if found is int and not 0 <= value < MOST:
                 raise ValueError(f"{name} is {str(value)[:40]}")
             values[name] = value
     return kind(**values)
