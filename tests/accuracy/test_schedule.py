@@ -111,6 +111,31 @@ def test_evaluation_after_the_epochs_of_each_fold_comes_once_a_fold(server: Trac
     assert (schedule.epochs, schedule.evaluation_batches, schedule.final_batches) == (30, 4, 15)
 
 
+def test_the_same_data_looked_at_again_after_the_last_epoch_count_again(
+    server: TraceServer,
+) -> None:
+    schedule = traced(server, "comprehensions.py", "again").schedule
+    assert schedule == per_step(steps_per_epoch=20, epochs=8, evaluation_batches=4, final_batches=4)
+
+
+@pytest.mark.parametrize(
+    ("where", "epochs", "final"),
+    [
+        ("batches", 7, 4),
+        ("epochs", 9, None),
+        ("generator", 5, 4),
+        ("expression", 4, None),
+        ("else", 6, 4),
+        ("class", 3, 4),
+    ],
+)
+def test_comprehensions_generators_and_classes_go_round_too(
+    server: TraceServer, where: str, epochs: int, final: int | None
+) -> None:
+    trace = traced(server, "comprehensions.py", where)
+    assert trace.schedule == per_step(steps_per_epoch=20, epochs=epochs, final_batches=final)
+
+
 def test_evaluation_that_later_epochs_may_have_is_unknown_and_that_at_the_end_known(
     server: TraceServer,
 ) -> None:

@@ -281,6 +281,27 @@ def test_a_reader_that_has_seen_enough_does_not_end_the_job(
     assert capfd.readouterr().out == "first\nsecond\nthird\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk always full")
+def test_a_full_disk_behind_what_is_shown_does_not_end_the_job(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train.py").write_text(
+        "import time\nprint('first')\ntime.sleep(0.5)\nprint('second')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "sojourn", "run", "train.py", "--on", "local"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 0
+    assert "cannot be shown any more: No space left on device" in result.stderr
+    assert sojourn("logs", "last") == 0
+    assert capfd.readouterr().out == "first\nsecond\n"
+
+
 def test_a_run_whose_supervisor_was_killed_is_lost(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

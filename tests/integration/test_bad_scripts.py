@@ -75,6 +75,13 @@ def test_one_that_asks_for_input_is_told_to_take_an_argument(tmp_path: Path) -> 
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("name", ["json", "os", "sys", "Path", "time", "signal"])
+def test_one_that_forgot_an_import_is_told(tmp_path: Path, name: str) -> None:
+    said = refusal(plan(tmp_path, f"{name}\n{TRAINING}"))
+    assert f"train.py:1 raised NameError: name '{name}' is not defined" in said
+
+
+@pytest.mark.torch
 def test_one_that_never_comes_to_a_step_is_ended_when_its_time_is_up(tmp_path: Path) -> None:
     said = refusal(plan(tmp_path, f"while True:\n    pass\n{TRAINING}", "--timeout", "3s"))
     assert "train.py had not taken 2 optimizer steps after 3.0 s" in said

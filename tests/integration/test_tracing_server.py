@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import psutil
@@ -53,6 +55,18 @@ def traced(
         server=server,
         progress=NoProgress(),
     )
+
+
+def test_one_that_is_asked_nothing_makes_no_folder_that_nobody_would_remove(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "gone"
+    # As where whoever starts it is interrupted meanwhile.
+    command = [sys.executable, "-P", "-m", "sojourn.tracing.child", str(folder)]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert not folder.exists()
 
 
 def test_what_one_script_does_to_torch_the_next_does_not_see(

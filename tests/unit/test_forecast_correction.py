@@ -57,6 +57,11 @@ def test_a_step_that_waits_for_its_data_says_nothing_of_the_card() -> None:
     assert correction.step_ratio is None
 
 
+def test_a_factor_that_no_forecast_is_off_by_is_none() -> None:
+    assert corrected(replace(MEASURED, step_s=2e9)).step_ratio is None
+    assert corrected(replace(MEASURED, peak_reserved_bytes=10**300)).memory_ratio is None
+
+
 def test_a_job_that_did_not_fit_has_no_ratios() -> None:
     correction = corrected(replace(MEASURED, fits=False))
     assert (correction.fits, correction.memory_ratio, correction.step_ratio) == (False, None, None)

@@ -200,6 +200,12 @@ def test_a_trace_without_kernels_has_no_step_time() -> None:
     assert found.reason
 
 
+def test_a_step_that_runs_nothing_on_the_card_is_not_known() -> None:
+    found = forecast_step(trace(), A100)
+    assert found.step_s is None
+    assert "runs nothing on the accelerator" in found.reason
+
+
 def test_a_compiled_script_may_be_faster_than_it_was_traced() -> None:
     eager = forecast_step(trace(product()), A100).step_s
     noted = replace(trace(product()), assumptions=(TRACED_AS_EAGER,))

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.errors import SojournError, TraceError, UsageError
 from sojourn.forecast.changes import Blocks, Changes, Traits, Variant
-from sojourn.forecast.saved import SINCE_AMPERE, SavedTraces, dump_traces, load_traces
+from sojourn.forecast.saved import (
+    SINCE_AMPERE,
+    SavedTraces,
+    _digest,
+    dump_traces,
+    load_traces,
+)
 from sojourn.forecast.schedule import Loading, Schedule
 from sojourn.forecast.trace import (
     Alloc,
@@ -283,6 +289,125 @@ def test_a_file_that_cannot_be_read_as_traces_is_refused(
         path.write_bytes(content)
     with pytest.raises(kind):
         load_trace_file(path)
+
+
+def sealed(change: Callable[[dict[str, Any]], object], *, of: str) -> str:
+    """Return the file as somebody would write it who knows the form: all digests are right."""
+    document = json.loads(TEXT)
+    index, traces = json.loads(document["index"]), [json.loads(t) for t in document["traces"]]
+    for part in [index] if of == "index" else traces:
+        change(part)
+    document["index"], document["traces"] = json.dumps(index), [json.dumps(t) for t in traces]
+    document["digest"] = _digest(document["index"], document["traces"])
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.update(main={"8.0": [9, None]}),
+        lambda index: index.update(main={"8.0": [-1, None]}),
+        lambda index: index.update(main={"8.0": [0, True]}),
+        lambda index: index.update(main={"7.5": [0, None]}),
+        lambda index: index.update(main={}),
+        lambda index: index.update(target=3),
+        lambda index: index.update(job=["j"]),
+        lambda index: index.update(data_bytes=-1),
+        lambda index: index.update(data_bytes=float("nan")),
+        lambda index: index.update(asked_capability=1),
+        lambda index: index.update(varied=[["x"]]),
+    ],
+)
+def test_an_index_that_leads_nowhere_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
+    with pytest.raises(TraceError, match="another kind"):
+        load_traces(sealed(change, of="index"))
+
+
+def set_event(number: int, place: int, value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda trace: trace["events"][number].__setitem__(place, value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trace: trace.update(seconds=float("nan")),
+        lambda trace: trace.update(seconds=-1.0),
+        lambda trace: trace.update(seconds=1e308),
+        lambda trace: trace.update(seconds=True),
+        lambda trace: trace.update(batch_size="64"),
+        lambda trace: trace.update(batch_size=1 << 62),
+        lambda trace: trace.update(host_memory_bytes=None),
+        lambda trace: trace.update(samples_per_epoch=-5),
+        lambda trace: trace.update(target=["a.py"]),
+        lambda trace: trace.update(assumptions=[3]),
+        lambda trace: trace.update(step_ends=[[1]]),
+        lambda trace: trace["schedule"].update(epochs=1.5),
+        lambda trace: trace["schedule"].update(epochs=10**400),
+        lambda trace: trace["loading"].update(seconds_per_batch=float("inf")),
+        lambda trace: trace["loading"].update(workers="2"),
+        lambda trace: trace["host"].update(before_bytes="x"),
+        lambda trace: trace["traits"].update(passes=None),
+        lambda trace: trace["traits"].update(optimizers=[1]),
+        lambda trace: trace.update(events=[[]]),
+        lambda trace: trace.update(events=[["a"]]),
+        lambda trace: trace.update(events=[["f", 0]]),
+        lambda trace: trace["events"].insert(0, trace["events"][0]),
+        set_event(0, 1, "0"),
+        set_event(0, 2, -1),
+        set_event(0, 2, 1e9),
+        set_event(0, 3, "loot"),
+        set_event(0, 5, None),
+        set_event(0, 6, 1),
+        set_event(1, 4, [64, -8]),
+        set_event(2, 4, 64),
+        set_event(3, 1, 0.0),
+        set_event(2, 4, [64]),
+        set_event(2, 7, []),
+        set_event(2, 10, 0),
+    ],
+)
+def test_a_trace_of_other_types_or_sizes_is_refused_whatever_its_digest(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    loaded = load_traces(sealed(change, of="traces"))
+    with pytest.raises(TraceError, match="not a trace that this version"):
+        loaded.trace_for("8.0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trace: trace.update(batch_size=None),
+        lambda trace: trace.update(batch_size=64),
+        lambda trace: trace["events"].pop(2),
+        set_event(1, 5, [8]),
+        set_event(2, 6, [64, 4, 8]),
+    ],
+)
+def test_traces_that_do_not_go_together_are_refused(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    loaded = load_traces(TEXT)
+    second = json.loads(loaded.texts[1])
+    change(second)
+    with pytest.raises(TraceError, match="do not go together"):
+        replace(loaded, texts=[loaded.texts[0], json.dumps(second)]).trace_for("8.0")
+
+
+def test_a_trace_that_is_nested_too_deep_is_refused() -> None:
+    loaded = replace(load_traces(TEXT), texts=["[" * 100_000] * 2)
+    with pytest.raises(TraceError, match="not a trace that this version"):
+        loaded.trace_for("8.0")
+
+
+def test_a_file_that_unpacks_to_more_than_any_traces_take_is_refused(tmp_path: Path) -> None:
+    packed, plain = tmp_path / "t.json.gz", tmp_path / "t.json"
+    packed.write_bytes(gzip.compress(TEXT.encode()))
+    plain.write_text(TEXT)
+    for path in (packed, plain):
+        assert load_trace_file(path, most_bytes=len(TEXT)).target == "a.py"
+        with pytest.raises(TraceError, match="holds more than"):
+            load_trace_file(path, most_bytes=len(TEXT) - 1)
 
 
 def test_a_file_that_could_not_be_a_target_again_is_refused_beforehand(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sojourn.forecast.schedule import Loading, Schedule
 from sojourn.forecast.step_time import StepTime
 from sojourn.forecast.trace import Trace
 from sojourn.planning.cost import price_usd, rate_for
+from sojourn.planning.feeding import Feed, feed_words
 from sojourn.planning.job import JobForecast, Lease, forecast_job, in_sessions
 from sojourn.planning.terms import NO_TERMS, Terms, check_terms
 from sojourn.planning.work import batches_per_step
@@ -200,6 +201,14 @@ def test_an_accelerator_that_is_slower_than_its_loaders_is_not_bound_by_them() -
     job = forecast(loaded(0.1, workers=2), step(0.2))
     assert expected(job.step_s) == 0.2
     assert job.feed_words == ""
+
+
+def test_a_card_that_has_nothing_to_do_waits() -> None:
+    feed = Feed(loading_s=2.0, device_s=0.0, loaders=0)
+    words = feed_words(feed, samples=64, accelerator="T4")
+    assert words == (
+        "input-bound: loading in the training process gives 32 samples/s, the T4 only waits"
+    )
 
 
 def test_vcpus_that_nobody_knows_leave_the_step_unknown_only_where_they_matter() -> None:

@@ -170,6 +170,12 @@ def test_the_quota_counts_what_ran_in_the_last_seven_days() -> None:
     assert quota.used_s == pytest.approx((2 + 3 + 1) * HOUR)
 
 
+def test_no_run_takes_more_of_the_quota_than_there_was_time_for() -> None:
+    runs = [PastRun(run="a", runtime_type="kaggle/t4x2", started_at=NOW - DAY, seconds=1e300)]
+    (quota,) = wallet([], runs).quotas
+    assert quota.used_s == 24 * HOUR
+
+
 def test_what_is_up_now_has_a_rate_in_all_unless_one_of_them_is_not_known() -> None:
     def up(name: str) -> PastRun:
         return PastRun(run=name, runtime_type=name, started_at=NOW, seconds=None, is_running=True)

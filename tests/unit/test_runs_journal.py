@@ -82,6 +82,33 @@ def test_a_damaged_line_before_the_last_is_an_integrity_error(tmp_path: Path) ->
         read_journal(path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"at": "2026-11-24T12:00:00", "kind": "job_started", "pid": 1}',
+        '{"at": "0001-01-01T00:00:00+14:00", "kind": "job_started", "pid": 1}',
+        '{"at": "9999-12-31T23:59:59-14:00", "kind": "job_started", "pid": 1}',
+        '{"at": "2026-11-24T12:00:00Z", "kind": "job_started", "pid": "1"}',
+        '{"at": "2026-11-24T12:00:00Z", "kind": "job_started", "pid": true}',
+        '{"at": "2026-11-24T12:00:00Z", "kind": "run_ended", "state": ["done"], "seconds": 1}',
+        '{"at": "2026-11-24T12:00:00Z", "kind": "run_ended", "state": "done", "seconds": 1e400}',
+        '{"at": "2026-11-24T12:00:00Z", "kind": "run_ended", "state": "done", "seconds": NaN}',
+    ],
+)
+def test_a_line_whose_values_no_event_has_is_damaged(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(f"{line}\n")
+    with pytest.raises(IntegrityError, match="Line 1"):
+        read_journal(path)
+
+
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.jsonl")
+    with pytest.raises(OSError, match="not a file"):
+        read_journal(tmp_path / "journal.jsonl")
+
+
 def test_events_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def test_what_is_noted_comes_back_with_its_instant(ledger: Ledger) -> None:
     ]
 
 
-@pytest.mark.parametrize(("rate", "runtimes_up"), [(2.78, 2), (1.07, 0), (0.0, 1)])
+@pytest.mark.parametrize(("rate", "runtimes_up"), [(2.78, 2), (1.07, 0), (0.0, 1), (5e-324, 1)])
 def test_the_account_s_rate_is_a_runtime_s_only_where_exactly_one_is_up(
     ledger: Ledger, rate: float, runtimes_up: int
 ) -> None:
@@ -55,7 +56,7 @@ def test_the_account_s_rate_is_a_runtime_s_only_where_exactly_one_is_up(
     assert ledger.entries() == []
 
 
-@pytest.mark.parametrize("units", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("units", [-1.0, float("nan"), float("inf"), 1e308])
 def test_what_is_no_number_of_units_is_refused_and_nothing_is_written(
     ledger: Ledger, units: float
 ) -> None:
@@ -91,6 +92,10 @@ def test_a_line_that_was_torn_is_left_out_and_does_not_take_the_next_with_it(
         '{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": NaN}',
         '{"at": "2026-11-25T12:00:00Z", "kind": "rate", "units": 1}',
         '{"at": 3, "kind": "balance", "units": 1}',
+        '{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": 1e308}',
+        '{"at": "2026-11-25T12:00:00Z", "kind": "rate", "runtime_type": "x/y", "units": 5e-324}',
+        f'{{"at": "2026-11-25T12:00:00Z", "kind": "balance", "units": {"9" * 400}}}',
+        '{"at": "0001-01-01T00:00:00+14:00", "kind": "balance", "units": 1}',
         "nonsense}",
     ],
 )
@@ -100,6 +105,21 @@ def test_a_whole_line_that_is_no_entry_is_told_with_its_number(ledger: Ledger, l
         file.write(f"{line}\n")
     with pytest.raises(IntegrityError, match="Line 2 of"):
         ledger.entries()
+
+
+def test_lines_that_an_editor_of_windows_ended_count(ledger: Ledger) -> None:
+    ledger.record_balance(5.0)
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b"\n", b" \r\n"))
+    assert [entry.units for entry in ledger.entries() if isinstance(entry, Balance)] == [5.0]
+
+
+def test_a_pipe_in_place_of_the_ledger_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ledger.jsonl")
+    ledger = Ledger(path=tmp_path / "ledger.jsonl", now=Clock())
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        ledger.entries()
+    with pytest.raises(UsageError, match="cannot be written"):
+        ledger.record_balance(1.0)
 
 
 def test_a_kind_of_entry_of_a_later_version_is_left_out(ledger: Ledger) -> None:

@@ -116,3 +116,22 @@ def test_only_what_is_new_or_changed_is_collected(tmp_path: Path) -> None:
         "rewritten",
     ]
     assert (out / "rewritten").read_text() == "new content"
+
+
+def test_a_result_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    (out / "model.pt").mkdir(parents=True)
+    (work / "model.pt").write_text("weights")
+    with pytest.raises(OSError, match=r"model\.pt"):
+        collect_results(work, {}, out)
+    assert [path.name for path in out.iterdir()] == ["model.pt"]
+
+
+def test_a_result_may_have_the_longest_name_that_there_is(tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    for name in ("x" * 255, "ß" * 127):
+        (work / name).write_text(name)
+    assert len(collect_results(work, {}, out)) == 2
+    assert {path.name for path in out.iterdir()} == {"x" * 255, "ß" * 127}

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from sojourn.script.loops import Loop, loops_around
+from sojourn.script.loops import Loop, comprehension_at, loops_around
 
 TEXT = textwrap.dedent(
     """\
@@ -103,3 +103,26 @@ def test_a_break_after_a_number_of_rounds_counts_them() -> None:
     assert found is not None
     assert (found[0], ast.unparse(found[1])) == (25, "most")
     assert loop.early_end() is None
+
+
+def test_the_body_of_a_class_is_a_function_of_its_own() -> None:
+    tree = ast.parse("for a in x:\n    class C:\n        for b in y:\n            step()\n")
+    found = loops_around(tree, 4, scope_line=2)
+    assert lines(found) == [(3, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "goes_over"),
+    [
+        ("[step(e) for e in range(9)]", "range(9)"),
+        ("{e: 1 for e in y}", "y"),
+        ("sum(step() for _ in y)", "y"),
+        ("[1 for a in x for b in y]", None),
+        ("[1 for a in x if a]", None),
+        ("[[1 for a in x] for b in y]", None),
+        ("step()", None),
+    ],
+)
+def test_what_the_only_comprehension_of_a_line_goes_over(text: str, goes_over: str | None) -> None:
+    found = comprehension_at(ast.parse(f"\n{text}\n"), 2)
+    assert (found and ast.unparse(found)) == goes_over

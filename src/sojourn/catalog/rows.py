@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _MAY_BE_ZERO = frozenset(
     {"rate_units_per_hour", "weekly_quota_s", "usd_per_month", "units_per_month", "usd_per_unit"}
 )
+# What no rate falls below and no peak, in operations a second, exceeds: beyond them figures that
+# follow from each other leave the numbers that a float has.
+_LEAST, _MOST = 1e-9, 1e24
 _A_DATE = 'a date in quotes, such as "2026-09-27", "2026-09" or "2026"'
 _SOURCE_KEYS = ("source", "as_of")
 
@@ -166,8 +169,10 @@ def _number(key: str, value: object, place: Place) -> float:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if math.isfinite(number) and (number > 0 or (number == 0 and may_be_zero)):
+        if _LEAST <= number <= _MOST or (number == 0 and may_be_zero):
             return number
+        if 0 < number < math.inf:
+            raise _unfit(key, value, f"a number from {_LEAST:g} to {_MOST:g}", place)
     expected = "a number of 0 or more" if may_be_zero else "a number above 0"
     raise _unfit(key, value, expected, place)
 

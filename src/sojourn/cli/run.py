@@ -96,11 +96,15 @@ def _write(stream: TextIO, text: bytes) -> None:
     try:
         stream.buffer.write(text)
         stream.buffer.flush()
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; the job goes on to its end, and so does its log.
+    except OSError as error:
+        # The reader (head, less) has seen enough, or the disk behind it is full; the job goes on to
+        # its end, and so does its log.
         from sojourn.cli._errors import silence
 
         both = (sys.stdout, sys.stderr)
         same = [one for one in both if os.path.sameopenfile(one.fileno(), stream.fileno())]
         for one in same:
             silence(one)
+        if not isinstance(error, BrokenPipeError):
+            why = f"What the job prints cannot be shown any more: {error.strerror}."
+            click.echo(f"sojourn: {why} It goes on, and so does its log.", err=True)

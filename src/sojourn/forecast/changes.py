@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sojourn.forecast.checking import checked
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -131,15 +133,21 @@ def load_changes(document: dict[str, Any]) -> Changes:
 
 
 def load_traits(document: dict[str, Any]) -> Traits:
-    """Read what `dataclasses.asdict` and JSON made of traits."""
-    return Traits(
+    """Read what `dataclasses.asdict` and JSON made of traits.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: it is something else.
+    """
+    traits = Traits(
         **{
             **document,
             "blocks": tuple(
-                Blocks(kind=row["kind"], paths=tuple(row["paths"])) for row in document["blocks"]
+                checked(Blocks(kind=row["kind"], paths=tuple(row["paths"])))
+                for row in document["blocks"]
             ),
-            "chain": Chain(**document["chain"]) if document["chain"] else None,
+            "chain": checked(Chain(**document["chain"])) if document["chain"] else None,
             "optimizers": tuple(document["optimizers"]),
-            "kept": tuple(Kept(**row) for row in document["kept"]),
+            "kept": tuple(checked(Kept(**row)) for row in document["kept"]),
         }
     )
+    return checked(traits)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Where the job waits for its data for more of a step than this, the step says nothing of the card.
 _MOST_WAITING = 0.1
+# No forecast is off by more; with a larger factor what follows from it would be infinite.
+_MOST_OFF = 1e6
 # Letters of a job's key.
 _KEY_LENGTH = 32
 
@@ -92,6 +94,11 @@ class ProbeReport:
     reason: str = ""
 
 
+def is_believable(ratio: float) -> bool:
+    """Whether a forecast may be off by that factor; NaN is none."""
+    return 1 / _MOST_OFF <= ratio <= _MOST_OFF
+
+
 def job_key(code: str, arguments: Sequence[str], batch_size: int | None) -> str:
     """Return what tells a job from others. No text of the script's or its arguments is in it."""
     said = json.dumps([code, list(arguments), batch_size])
@@ -154,4 +161,5 @@ def apply_correction(forecast: Range, ratio: float | None) -> Range:
 def _ratio(measured: float | None, forecast: Range | None) -> float | None:
     if not measured or forecast is None or forecast.expected <= 0:
         return None
-    return measured / forecast.expected
+    ratio = measured / forecast.expected
+    return ratio if is_believable(ratio) else None

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from sojourn.forecast.checking import checked, is_whole
+
 
 class Phase(StrEnum):
     """Where in its life the script is."""
@@ -165,7 +167,7 @@ def load_kernels(document: dict[str, Any] | None) -> Kernels | None:
         return None
     kinds = tuple(_load_kernel(row) for row in document["kinds"])
     order = tuple(document["order"])
-    if not all(isinstance(number, int) and 0 <= number < len(kinds) for number in order):
+    if not all(is_whole(number) and number < len(kinds) for number in order):
         raise ValueError("a kernel of no kind")
     return Kernels(kinds=kinds, order=order)
 
@@ -181,4 +183,4 @@ def _load_kernel(row: list[Any]) -> Kernel:
         field.name: _ENUMS[str(field.type)](value) if str(field.type) in _ENUMS else value
         for field, value in zip(names, row, strict=True)
     }
-    return Kernel(**given)
+    return checked(Kernel(**given))

@@ -118,12 +118,15 @@ class UnknownFigureError(LookupError):
 def forecast_step(trace: Trace, accelerator: Accelerator) -> StepTime:
     """Return how long one optimizer step, and one batch of evaluation, take on an accelerator.
 
-    Unknown, with the reason, where the trace holds no kernels, where the accelerator lacks a figure
-    that is needed, or where the script runs kernels of its own. What torch.compile would make of it
-    is not traced: the low bound leaves room for that.
+    Unknown, with the reason, where the trace holds no kernels, where a step has none, where the
+    accelerator lacks a figure that is needed, or where the script runs kernels of its own. What
+    torch.compile would make of it is not traced: the low bound leaves room for that.
     """
     if trace.step_kernels is None:
         return StepTime(step_s=None, reason="the trace does not say which kernels a step runs")
+    if not trace.step_kernels.order:
+        why = "a step runs nothing on the accelerator; how long the processor takes is not known"
+        return StepTime(step_s=None, reason=why)
     fastest = _COMPILED if TRACED_AS_EAGER in trace.assumptions else 1.0
     try:
         step = _forecast(trace.step_kernels, accelerator, fastest)

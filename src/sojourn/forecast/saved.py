@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import Variant, load_changes
+from sojourn.forecast.checking import is_whole
 from sojourn.forecast.trace import BatchScale, Trace, Traced, dump_trace, load_trace
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ class SavedTraces:
         """Return the job's trace for such a card, and how it scales with the batch size.
 
         Raises:
-            TraceError: a trace in it is not one that this version reads.
+            TraceError: a trace in it is not one that this version reads, or does not go with the
+                one at another batch size.
         """
         told = self._told(compute_capability)
         if told not in self._pairs:
             first, second = self.main[told]
             trace = self._trace(first)
             scale = None if second is None else BatchScale(trace, self._trace(second))
+            if scale is not None and not scale.is_possible:
+                raise _unreadable("two of its traces do not go together")
             self._pairs[told] = Traced(trace=trace, scale=scale)
         return self._pairs[told]
 
@@ -166,11 +170,31 @@ def load_traces(text: str) -> SavedTraces:
             raise _unreadable(f"its schema is {schema!r}")
         if document["digest"] != _digest(document["index"], texts):
             raise _unreadable("it was changed, or damaged, after it was saved")
-        return _from_index(json.loads(document["index"]), texts)
+        return _checked(_from_index(json.loads(document["index"]), texts))
     except json.JSONDecodeError as error:
         raise _unreadable("it is no JSON, or was cut short") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable("it is JSON of another kind") from error
+
+
+def _checked(saved: SavedTraces) -> SavedTraces:
+    """Return saved traces of which each number is that of a text.
+
+    Raises:
+        ValueError, KeyError: they are not so.
+    """
+    told = {SINCE_AMPERE, BEFORE_AMPERE} if saved.asked_capability else {SINCE_AMPERE}
+    firsts = [saved.main[each][0] for each in sorted(told | saved.main.keys())]
+    others = [*(second for _, second in saved.main.values()), *saved.varied.values()]
+    numbers = [*firsts, *(number for number in others if number is not None)]
+    if not all(is_whole(number) and number < len(saved.texts) for number in numbers):
+        raise ValueError("there is no such trace")
+    texts = [saved.target, saved.job, *saved.texts]
+    is_fit = isinstance(saved.asked_capability, bool) and isinstance(saved.texts, list)
+    has_size = saved.data_bytes is None or is_whole(saved.data_bytes)
+    if not is_fit or not has_size or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a field of another type")
+    return saved
 
 
 def _from_index(index: dict[str, Any], texts: list[str]) -> SavedTraces:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import NO_TRAITS, Traits, load_traits
+from sojourn.forecast.checking import MOST, checked, is_whole
 from sojourn.forecast.kernels import Kernels, blend_kernels, dump_kernels, load_kernels
 from sojourn.forecast.kernels import Phase as Phase  # noqa: PLC0414 - events have one too
 from sojourn.forecast.schedule import UNKNOWN_SCHEDULE, Loading, Schedule
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TRACE_SCHEMA = "sojourn.trace/3"
+# In a batch: one of more would take more than a card's memory for a byte of each.
+_MOST_SAMPLES = 1 << 40
+# Of a convolution's shapes: samples and channels.
+_FEWEST_SIZES = 2
 
 
 class Role(StrEnum):
@@ -231,21 +236,28 @@ def load_trace(text: str) -> Trace:
         document["step_ends"] = tuple(document["step_ends"])
         document["traits"] = load_traits(document["traits"])
         document["host"] = _load_host(document["host"])
-        document["schedule"] = Schedule(**document["schedule"])
-        document["loading"] = Loading(**document["loading"]) if document["loading"] else None
+        document["schedule"] = checked(Schedule(**document["schedule"]))
+        loading = document["loading"]
+        document["loading"] = checked(Loading(**loading)) if loading else None
         for name in ("step_kernels", "evaluation_kernels"):
             document[name] = load_kernels(document[name])
-        return Trace(**document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _with_possible_batch(checked(Trace(**document)))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise TraceError(
             f"This is not a trace that this version of Sojourn reads ({error}).",
             remedy="Trace the script again with `sojourn plan`.",
         ) from error
 
 
+def _with_possible_batch(trace: Trace) -> Trace:
+    if trace.batch_size is not None and trace.batch_size > _MOST_SAMPLES:
+        raise ValueError(f"a batch of {trace.batch_size} samples")
+    return trace
+
+
 def _load_host(document: dict[str, Any]) -> HostUse:
-    loaders = tuple(LoaderUse(**row) for row in document["loaders"])
-    return HostUse(**{**document, "loaders": loaders})
+    loaders = tuple(checked(LoaderUse(**row)) for row in document["loaders"])
+    return checked(HostUse(**{**document, "loaders": loaders}))
 
 
 def _check_schema(schema: str) -> None:
@@ -265,11 +277,34 @@ def _dump_event(event: Event) -> list[Any]:
 def _load_events(rows: list[list[Any]]) -> tuple[Event, ...]:
     """Read events; a convolution that comes again is the same object."""
     convolutions: dict[Event, Event] = {}
-    events = map(_load_event, rows)
+    events = tuple(map(_load_event, rows))
+    _check_lives(events)
     return tuple(
         convolutions.setdefault(event, event) if isinstance(event, Convolution) else event
         for event in events
     )
+
+
+def _check_lives(events: Iterable[Event]) -> None:
+    """Raise ValueError unless each block comes to life before it goes, and but once at a time."""
+    live: set[int] = set()
+    for event in events:
+        if isinstance(event, Alloc):
+            if event.block in live:
+                raise ValueError(f"block {event.block} comes twice")
+            live.add(event.block)
+        elif isinstance(event, Free):
+            live.remove(event.block)
+        elif isinstance(event, Convolution):
+            _check_convolution(event)
+
+
+def _check_convolution(call: Convolution) -> None:
+    is_shaped = len(call.input_shape) == len(call.weight_shape) == len(call.output_shape)
+    if not is_shaped or len(call.input_shape) < _FEWEST_SIZES or not call.stride:
+        raise ValueError("a convolution's shapes do not go together")
+    if call.groups == 0:
+        raise ValueError("a convolution of 0 groups")
 
 
 def _load_event(row: list[Any]) -> Event:
@@ -277,18 +312,38 @@ def _load_event(row: list[Any]) -> Event:
     if len(readers) != len(row) - 1:
         raise ValueError(f"an event of {len(row) - 1} fields")
     values: dict[str, Any] = {}
-    for (name, members), value in zip(readers, row[1:], strict=True):
+    for (name, members, plain), value in zip(readers, row[1:], strict=True):
+        found = type(value)
         if members is not None:
             values[name] = members[value]
+        elif found is not plain:
+            raise ValueError(f"{name} is {str(value)[:40]!r}")
+        elif found is list:
+            values[name] = _load_sizes(value)
         else:
-            values[name] = tuple(value) if isinstance(value, list) else value
+            if found is int and not 0 <= value < MOST:
+                raise ValueError(f"{name} is {str(value)[:40]}")
+            values[name] = value
     return kind(**values)
 
 
-def _readers(kind: type[Event]) -> tuple[tuple[str, dict[str, Any] | None], ...]:
-    """Return an event's fields by name, each with the members of its enumeration, if it is one."""
+def _load_sizes(value: list[Any]) -> tuple[int, ...]:
+    if not all(map(is_whole, value)):
+        raise ValueError(f"sizes of {str(value)[:40]}")
+    return tuple(value)
+
+
+def _readers(kind: type[Event]) -> tuple[tuple[str, dict[str, Any] | None, type | None], ...]:
+    """Return an event's fields by name.
+
+    Each with the members of its enumeration, if it is one, and else with JSON's type of it.
+    """
     members = {name: {member.value: member for member in enum} for name, enum in _ENUMS.items()}
-    return tuple((field.name, members.get(str(field.type))) for field in fields(kind))
+    plain = {"int": int, "str": str, "bool": bool, "tuple[int, ...]": list}
+    return tuple(
+        (field.name, members.get(str(field.type)), plain.get(str(field.type)))
+        for field in fields(kind)
+    )
 
 
 _READERS = {code: (kind, _readers(kind)) for code, kind in _CODES.items()}
@@ -424,10 +479,14 @@ def _same_event(first: Event, second: Event) -> bool:
     if isinstance(first, Alloc) and isinstance(second, Alloc):
         return (first.block, first.role, first.phase) == (second.block, second.role, second.phase)
     if isinstance(first, Op) and isinstance(second, Op):
-        return first.kind == second.kind and len(first.input_shape) == len(second.input_shape)
+        return first.kind == second.kind and _dimensions(first) == _dimensions(second)
     if isinstance(first, Convolution) and isinstance(second, Convolution):
-        return first.kernel == second.kernel and len(first.input_shape) == len(second.input_shape)
+        return first.kernel == second.kernel and _dimensions(first) == _dimensions(second)
     return False
+
+
+def _dimensions(event: Op | Convolution) -> tuple[int, int, int]:
+    return len(event.input_shape), len(event.weight_shape), len(event.output_shape)
 
 
 def _blend(first: Event, second: Event, share: float) -> Event:

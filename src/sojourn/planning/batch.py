@@ -8,6 +8,7 @@ must agree. Where it does not, or there is no scale, sizes are traced one round 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -288,4 +289,6 @@ def _at(case: Case, batch_size: int) -> Variant:
 
 def micro_batches(batch_size: int) -> list[int]:
     """Return the sizes that a batch can be cut into evenly, largest first, without itself."""
-    return [size for size in range(batch_size // 2, 0, -1) if batch_size % size == 0]
+    small = [size for size in range(1, math.isqrt(batch_size) + 1) if batch_size % size == 0]
+    divisors = {*small, *(batch_size // size for size in small)} - {batch_size}
+    return sorted(divisors, reverse=True)

@@ -112,11 +112,9 @@ def feed_words(feed: Feed, *, samples: int | None, accelerator: str) -> str:
         accelerator: Its name.
     """
     amount, unit = (samples, "samples/s") if samples else (1, "steps/s")
-    given, taken = amount / feed.loading_s, amount / feed.device_s
-    return (
-        f"input-bound: {_who(feed)} {_rate(given)} {unit}, the {accelerator} could take "
-        f"{_rate(taken)}"
-    )
+    given = _rate(amount / feed.loading_s)
+    could = f"could take {_rate(amount / feed.device_s)}" if feed.device_s > 0 else "only waits"
+    return f"input-bound: {_who(feed)} {given} {unit}, the {accelerator} {could}"
 
 
 def _who(feed: Feed) -> str:

@@ -25,6 +25,10 @@ _RATE = "rate_units_per_hour"
 _HOUR_S = 3600
 _WEEK = timedelta(days=7)
 LOCAL = "local"
+# Compute units that nobody has or is charged: more are a slip, and would last for ever.
+MOST_UNITS = 1e12
+# Units an hour that nobody is charged, other than 0.
+LEAST_RATE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,5 +275,7 @@ def _seconds_this_week(run: PastRun, now: datetime) -> float:
     if run.seconds is None:
         end = now if run.is_running else run.started_at
     else:
-        end = run.started_at + timedelta(seconds=run.seconds)
+        # No run has lasted longer than until now, whatever its journal says.
+        until_now_s = max(0.0, (now - run.started_at).total_seconds())
+        end = run.started_at + timedelta(seconds=min(run.seconds, until_now_s))
     return max(0.0, (end - max(run.started_at, now - _WEEK)).total_seconds())

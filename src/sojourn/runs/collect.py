@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _NOT_RESULTS = {"__pycache__", ".ipynb_checkpoints"}
+# Letters, of up to four bytes each, of a file's name that the name of its part keeps.
+_LONGEST_STEM = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,13 @@ def collect_results(work: Path, before: Mapping[Path, Mark], out: Path) -> list[
     for name in changed:
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        shutil.copyfile(work / name, part)
-        shutil.copystat(work / name, part)
-        part.replace(target)
+        part = target.with_name(f".{target.name[:_LONGEST_STEM]}.part")
+        try:
+            shutil.copyfile(work / name, part)
+            shutil.copystat(work / name, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     return changed
 
 

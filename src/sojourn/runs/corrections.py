@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from sojourn.errors import UsageError
-from sojourn.forecast.correction import Correction, with_correction
+from sojourn.forecast.correction import Correction, is_believable, with_correction
 from sojourn.localpath import read_file
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load_corrections(path: Path) -> tuple[Correction, ...]:
         return ()
     except OSError as error:
         raise _refusal(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _refusal(path, f"it is damaged ({error})") from error
 
 
@@ -90,7 +90,7 @@ def _correction(row: dict[str, Any]) -> Correction:
         if field.name in row and not isinstance(row[field.name], _TYPES[str(field.type)]):
             raise ValueError(f"{field.name} is {row[field.name]!r}")
     ratios = [row.get("memory_ratio"), row.get("step_ratio")]
-    if any(ratio is not None and not 0 < ratio < float("inf") for ratio in ratios):
+    if any(ratio is not None and not is_believable(ratio) for ratio in ratios):
         raise ValueError(f"ratios of {ratios}")
     return Correction(**row)
 

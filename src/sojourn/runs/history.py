@@ -224,9 +224,10 @@ def _is_alive(start: RunStarted) -> bool:
         process = psutil.Process(start.pid)
         began_s = process.create_time()
         is_dead = process.status() == psutil.STATUS_ZOMBIE
-    except (psutil.Error, TypeError, ValueError, OverflowError):  # or what is no process id
+        is_same = abs(began_s - start.process_started_s) < _SAME_PROCESS_S
+    except (psutil.Error, ValueError, OverflowError):  # or what is no process id
         return False
-    return not is_dead and abs(began_s - start.process_started_s) < _SAME_PROCESS_S
+    return is_same and not is_dead
 
 
 def _exit_code(entries: Sequence[Entry]) -> int | None:

@@ -9,12 +9,14 @@ machine went down in the middle of it; the lines before it count.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import IntegrityError
+from sojourn.localpath import read_file
 from sojourn.runs.events import EVENTS, Event
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KINDS = {event.kind: event for event in EVENTS}
+# What JSON makes of each type that an event's field has.
+_TYPES: dict[str, set[type]] = {
+    "str": {str},
+    "str | None": {str, type(None)},
+    "tuple[str, ...]": {str},
+    "int": {int},
+    "float": {int, float},
+    "float | None": {int, float, type(None)},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +71,15 @@ def read_journal(path: Path) -> list[Entry]:
 
     Raises:
         IntegrityError: a line before the last is not an event.
+        OSError: it cannot be read, or is no file.
     """
-    lines = path.read_bytes().split(b"\n")
+    lines = read_file(path).split(b"\n")
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
             fields = json.loads(line)
             entry = _entry(fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if number == len(lines):
                 break
             raise IntegrityError(
@@ -80,14 +92,38 @@ def read_journal(path: Path) -> list[Entry]:
 
 
 def _entry(fields: dict[str, Any]) -> Entry | None:
-    at = datetime.fromisoformat(fields.pop("at"))
+    at = parse_instant(fields.pop("at"))
     kind = _KINDS.get(fields.pop("kind"))
     if kind is None:
         return None
     if "args" in fields:
         fields["args"] = tuple(fields["args"])
     known = {name: fields[name] for name in kind.__dataclass_fields__ if name in fields}
+    for name, value in known.items():
+        _check(value, str(kind.__dataclass_fields__[name].type))
     return Entry(at=at, event=kind(**known))
+
+
+def _check(value: object, annotation: str) -> None:
+    for part in value if isinstance(value, tuple) else (value,):
+        is_finite = not isinstance(part, float) or math.isfinite(part)
+        if type(part) not in _TYPES[annotation] or not is_finite:
+            raise ValueError(f"{part!r} is no {annotation}")
+
+
+def parse_instant(text: str) -> datetime:
+    """Read what `format_instant` wrote, or another instant of RFC 3339.
+
+    Raises:
+        ValueError: it is none, or so near to the end of all years that no other zone has it.
+        TypeError: it is no text.
+    """
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    if not MINYEAR < instant.year < MAXYEAR:
+        raise ValueError(f"the year {instant.year}")
+    return instant
 
 
 def format_instant(instant: datetime) -> str:

@@ -8,11 +8,9 @@ A line that was torn as the machine went down is left out; the others count.
 from __future__ import annotations
 
 import json
-import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +18,25 @@ import platformdirs
 
 from sojourn.errors import IntegrityError, UsageError
 from sojourn.localpath import read_file
-from sojourn.planning.wallet import Balance, Entry, ObservedRate, PastRun, Use
+from sojourn.planning.wallet import (
+    LEAST_RATE,
+    MOST_UNITS,
+    Balance,
+    Entry,
+    ObservedRate,
+    PastRun,
+    Use,
+)
 from sojourn.runs.history import RUNNING, list_runs
-from sojourn.runs.journal import format_instant
+from sojourn.runs.journal import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
 _BALANCE, _RATE, _USE = "balance", "rate", "use"
+# What reading a line may come to; a whole number of 400 digits is too large for a float.
+_NO_ENTRY = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def default_ledger_path() -> Path:
@@ -65,7 +74,7 @@ class Ledger:
             UsageError: it is no rate, or the ledger cannot be written.
         """
         rate = _checked(units_per_hour, "rate")
-        if runtimes_up != 1 or rate == 0:
+        if runtimes_up != 1 or rate < LEAST_RATE:
             return False
         self._append(_RATE, {"runtime_type": runtime_type, "units": rate})
         return True
@@ -90,7 +99,7 @@ class Ledger:
         line = json.dumps({"at": format_instant(self.now()), "kind": kind, **fields}) + "\n"
         with _refused(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as ledger:
+            with open(self.path, "ab", opener=_open_at_once) as ledger:
                 # A line that was torn before would take this one with it.
                 ledger.write((b"\n" if _is_torn(self.path) else b"") + line.encode())
                 ledger.flush()
@@ -113,12 +122,12 @@ def read_ledger(path: Path) -> list[Entry]:
             remedy="Make it a file that you may read, or move it away.",
         ) from error
     entries = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(map(bytes.strip, lines), start=1):
         if not line.endswith(b"}"):
             continue  # the machine went down while it was written
         try:
             entry = _entry(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (*_NO_ENTRY, RecursionError) as error:
             raise IntegrityError(
                 f"Line {number} of {path} is no entry of a ledger: {line[:80]!r}.",
                 remedy="Take that line out, or move the file away.",
@@ -143,13 +152,12 @@ def past_runs(root: Path) -> list[PastRun]:
 
 
 def _entry(fields: dict[str, Any]) -> Entry | None:
-    at, kind = datetime.fromisoformat(fields["at"]), fields["kind"]
-    if at.tzinfo is None:
-        raise ValueError("an instant without a time zone")
+    at, kind = parse_instant(fields["at"]), fields["kind"]
     if kind not in {_BALANCE, _RATE, _USE}:
         return None
     units = float(fields["units"])
-    if not 0 <= units < math.inf:
+    least = LEAST_RATE if kind == _RATE and units else 0.0
+    if not least <= units <= MOST_UNITS:
         raise ValueError(f"{units} units")
     if kind == _BALANCE:
         return Balance(units=units, at=at)
@@ -159,12 +167,17 @@ def _entry(fields: dict[str, Any]) -> Entry | None:
 
 
 def _checked(units: float, what: str) -> float:
-    if not 0 <= units < math.inf:
+    if not 0 <= units <= MOST_UNITS:
         raise UsageError(
             f"A {what} of {units:g} compute units cannot be.",
-            remedy="Give a number of 0 or more, as your account's panel shows it.",
+            remedy=f"Give a number from 0 to {MOST_UNITS:g}, as your account's panel shows it.",
         )
     return units
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for a reader where somebody put a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def _is_torn(path: Path) -> bool:

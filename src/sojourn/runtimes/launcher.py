@@ -16,11 +16,11 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sojourn.runtimes.base import STOP_GRACE_S
 from sojourn.script.colab import install_colab
+from sojourn.script.main_module import make_main
 from sojourn.script.paths import PathMap, default_rules
 from sojourn.script.source import read_source
 
@@ -50,12 +50,8 @@ def main(arguments: list[str]) -> None:
 def run_as_main(source: ScriptSource) -> None:
     """Execute the script as `__main__`; what it raises is told in its author's line numbers."""
     launcher = sys.modules["__main__"]  # kept: a module that nobody holds loses its globals
-    module = ModuleType("__main__")
-    module.__file__ = source.filename
-    module.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = module
     try:
-        exec(source.compiled(), module.__dict__)  # noqa: S102 - this is what was asked for
+        exec(source.compiled(), vars(make_main(source.filename)))  # noqa: S102 - this is what was asked for
     except Exception as error:  # noqa: BLE001 - whatever the script raises is its own affair
         sys.stdout.flush()
         sys.stderr.write("".join(told(error, source)))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # What the names say of whatever evaluates, or of what it is wrapped in.
 _EVALUATING = ("eval", "valid", "test", "no_grad", "inference_mode")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,8 @@ def loops_around(tree: ast.Module, line: int, *, scope_line: int) -> list[Loop]:
     Args:
         tree: The whole text.
         line: The line, counted from 1.
-        scope_line: Where the function begins that runs it, as its code says (its first decorator);
-            loops outside of that function hold only what calls it.
+        scope_line: Where the function or class begins that runs it, as its code says (its first
+            decorator); loops outside of that hold only what calls it.
     """
     path = _path(tree, line)
     start = max((i for i, node in enumerate(path) if _begins(node, scope_line)), default=-1)
@@ -112,8 +114,54 @@ def loops_around(tree: ast.Module, line: int, *, scope_line: int) -> list[Loop]:
     return found
 
 
+def comprehension_at(tree: ast.Module, line: int) -> ast.expr | None:
+    """Return what the only comprehension that begins on a line goes over.
+
+    None where there is none or more than one, and where it has several `for`s or an `if`.
+    """
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, Comprehension | ast.GeneratorExp) and node.lineno == line
+    ]
+    return goes_over(found[0]) if len(found) == 1 else None
+
+
+def comprehensions_around(
+    tree: ast.Module, start: tuple[int, int], end: tuple[int, int]
+) -> list[Comprehension]:
+    """Return the comprehensions that hold a place, outermost first; generators are none.
+
+    Args:
+        tree: The whole text.
+        start: Line, from 1, and byte in it, where the place begins.
+        end: Where it ends.
+    """
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, Comprehension) and is_within(node, start, end)
+    ]
+    return sorted(found, key=_start)
+
+
+def is_within(node: ast.expr, start: tuple[int, int], end: tuple[int, int]) -> bool:
+    """Whether a place lies in an expression."""
+    return _start(node) <= start and end <= (node.end_lineno or 0, node.end_col_offset or 0)
+
+
+def goes_over(comprehension: Comprehension | ast.GeneratorExp) -> ast.expr | None:
+    """Return what a comprehension goes over; None where it has several `for`s or an `if`."""
+    generators = comprehension.generators
+    return None if len(generators) > 1 or generators[0].ifs else generators[0].iter
+
+
+def _start(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
 def _begins(node: ast.AST, line: int) -> bool:
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    if not isinstance(node, _DEFINITIONS):
         return False
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return first == line

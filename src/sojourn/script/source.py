@@ -69,7 +69,7 @@ class ScriptSource:
 
     def compiled_with_exits(self) -> CodeType:
         """Compile the code so that each of its loops can be left, see `exits`."""
-        return _compile(with_exits(self.code), self.filename)
+        return _compile(with_exits(self.code, self.filename), self.filename)
 
 
 def read_source(path: Path) -> ScriptSource:

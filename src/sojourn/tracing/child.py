@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.trace import Trace, dump_trace
@@ -29,6 +30,7 @@ from sojourn.script.confine import (
     end_with_parent,
     writable_devices,
 )
+from sojourn.script.main_module import make_main
 from sojourn.script.source import ScriptSource, read_source
 from sojourn.tracing.exits import explain_exit
 from sojourn.tracing.failures import (
@@ -77,6 +79,10 @@ def main() -> None:
     typed_in = _folder_here()
     processes = Processes(replies, lambda request: _answer(replace(request, typed_in=typed_in)))
     signal.signal(signal.SIGTERM, lambda *_: processes.end())
+    first = sys.stdin.readline()
+    if not first:
+        # Whoever started this was interrupted meanwhile, and has removed the folder already.
+        return
     # torch's compiler makes its folder when it is imported, and leaves it there.
     os.environ[_COMPILER_FOLDER] = sys.argv[1]
     for name in _IMPORTED_ONCE:
@@ -84,7 +90,7 @@ def main() -> None:
     importlib.import_module("torch._dynamo")
     # What is there by now stays; a process need not look through it, nor copy it to count it.
     gc.freeze()
-    for line in iter(sys.stdin.readline, ""):
+    for line in itertools.chain([first], iter(sys.stdin.readline, "")):
         requests, workers = read_requests(Path(line.rstrip("\n")))
         replies.write(json.dumps(processes.answer(requests, workers)) + "\n")
         replies.flush()
@@ -144,6 +150,7 @@ def _trace(request: Request) -> Trace:
 
     started = time.monotonic()
     source = read_source(Path(request.script))
+    make_main(request.script)
     label = _labeller(source, Path(request.folder))
     recorder = Recorder(label)
     install_fake_cuda(torch)
@@ -344,9 +351,8 @@ def _run(
 
     try:
         if request.step is None:
-            module: dict[str, Any] = sys.modules["__main__"].__dict__
-            module["__file__"] = request.script
-            exec(source.compiled_with_exits(), module)  # noqa: S102 - running the user's script is the job
+            names = vars(sys.modules["__main__"])
+            exec(source.compiled_with_exits(), names)  # noqa: S102 - running the user's script is the job
         else:
             run_step(
                 source,

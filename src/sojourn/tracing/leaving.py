@@ -32,18 +32,21 @@ class Leaving:
     ) -> None:
         self._label = label
         self._on_leave = on_leave
+        self._names: dict[str, Any] = {}
         self._waiting: set[str] = set()
 
     def install(self) -> None:
         """Give the modules beside the script exits too, for the rest of the process."""
-        install_exits(self._leaves)
+        self._names = vars(sys.modules["__main__"])
+        install_exits(self._leaves, self._names)
         get_code = SourceFileLoader.get_code
 
         @functools.wraps(get_code)
         def with_exits_if_own(loader: Any, name: str) -> Any:
             if self._label(loader.path, 1) is None:
                 return get_code(loader, name)
-            return loader.source_to_code(with_exits(loader.get_data(loader.path)), loader.path)
+            tree = with_exits(loader.get_data(loader.path), loader.path)
+            return loader.source_to_code(tree, loader.path)
 
         SourceFileLoader.get_code = with_exits_if_own  # type: ignore[method-assign,assignment]
 
@@ -51,7 +54,7 @@ class Leaving:
         """Leave these loops when they come to their next round."""
         self._waiting = {loop.label for loop in loops}
         if self._waiting:
-            open_exits()
+            open_exits(self._names)
 
     def _leaves(self, line: int) -> bool:
         filename = sys._getframe(1).f_code.co_filename  # noqa: SLF001 - the loop that asks

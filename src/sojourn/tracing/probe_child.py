@@ -27,6 +27,7 @@ from torch.utils.data import dataloader
 from sojourn.errors import SojournError, TraceError
 from sojourn.forecast.correction import Measured
 from sojourn.script.confine import end_with_parent
+from sojourn.script.main_module import make_main
 from sojourn.script.source import ScriptSource, read_source
 from sojourn.tracing.failures import brief
 from sojourn.tracing.probe_request import (
@@ -239,9 +240,7 @@ def _measure(request: ProbeRequest, probe: Probe) -> ProbeAnswer:
     _prepare_surroundings(request)
     probe.install()
     try:
-        module: dict[str, Any] = sys.modules["__main__"].__dict__
-        module["__file__"] = request.script
-        exec(source.compiled(), module)  # noqa: S102 - running the user's script is the job
+        exec(source.compiled(), vars(make_main(request.script)))  # noqa: S102 - running the user's script is the job
     except StopProbe:
         pass
     except SojournError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import secrets
 import stat
@@ -19,6 +20,7 @@ from sojourn.forecast.saved import (
     told_capability,
 )
 from sojourn.localpath import check_reachable, read_file
+from sojourn.units import GIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _ENDINGS = (".json", ".json.gz")
 # Most of the size goes at once; higher levels take several times as long for a few per cent.
 _LEVEL = 6
+# Of text. An event takes some 60 bytes, and a script that runs on for a minute makes a million.
+_MOST_BYTES = 1 * GIB
 
 
 def is_trace_file(path: Path) -> bool:
@@ -106,8 +110,13 @@ class Recording:
         _write(path, dump_traces(target, main, varied, data_bytes=data_bytes, job=job).encode())
 
 
-def load_trace_file(path: Path) -> SavedTraces:
+def load_trace_file(path: Path, *, most_bytes: int = _MOST_BYTES) -> SavedTraces:
     """Read traces that `Recording.save` wrote.
+
+    Args:
+        path: The file.
+        most_bytes: A text of more is not read; a small file may unpack to more than any machine
+            holds.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
@@ -119,18 +128,27 @@ def load_trace_file(path: Path) -> SavedTraces:
             remedy="Give a script, a notebook, or traces saved with --save-trace.",
         )
     try:
-        raw = read_file(path)
+        is_too_large = path.stat().st_size > most_bytes
+        raw = b"" if is_too_large else read_file(path)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}.", remedy="Make it a file that you may read."
         ) from error
     try:
-        text = (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode()
+        if path.name.endswith(".gz"):
+            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
+                raw = packed.read(most_bytes + 1)
+        text = raw.decode()
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise TraceError(
             f"{path.name} holds no saved traces, or was cut short ({error}).",
             remedy="Save them again: sojourn plan SCRIPT --save-trace FILE.",
         ) from error
+    if is_too_large or len(raw) > most_bytes:
+        raise TraceError(
+            f"{path.name} holds more than {format_bytes(most_bytes)}, which no saved traces do.",
+            remedy="Give traces that were saved with --save-trace.",
+        )
     return load_traces(text)
 
 

@@ -96,7 +96,8 @@ class ScheduleWatch:
         self._is_training_over = is_training_over
         self._first: Any = None
         self._steps: list[_Step] = []
-        self._evaluated: weakref.WeakKeyDictionary[Any, _Evaluated] = weakref.WeakKeyDictionary()
+        self._evaluated: weakref.WeakKeyDictionary[Any, list[_Evaluated]]
+        self._evaluated = weakref.WeakKeyDictionary()
         self._evaluations: list[_Evaluated] = []
 
     def install(self) -> None:
@@ -140,9 +141,11 @@ class ScheduleWatch:
         feeds = self._steps[-1].feeds if self._steps else []
         asked = {loop.label for feed in feeds for loop in feed.loops if loop.is_asked}
         loops = self.stack.loops()
-        outer = list(itertools.takewhile(lambda loop: loop.label not in asked, loops))
+        # One that is being asked itself, a generator's, ends when what it asks does.
+        outer = list(itertools.takewhile(lambda x: x.is_asked or x.label not in asked, loops))
         is_gone_over = len(outer) < len(loops)
-        return [loop for loop in outer if is_gone_over and not loop.is_over_kinds]
+        left = [loop for loop in outer if not (loop.is_asked or loop.is_over_kinds)]
+        return left if is_gone_over else []
 
     def _end_step(self, optimizer: Any, *_: Any) -> None:
         if self._is_training_over():
@@ -158,14 +161,24 @@ class ScheduleWatch:
             self._steps.append(_Step(loops=self.stack.loops(), feeds=feeds, given=given))
 
     def _see_evaluation(self, loader: Any) -> None:
-        if loader not in self._evaluated:
-            seen = _Evaluated(
-                length=length_of(loader),
-                loops=self.stack.loops(),
-                is_of_trainer=self._trainers.schedule is not None and not self._trainers.is_over,
-            )
-            self._evaluated[loader] = seen
-            self._evaluations.append(seen)
+        loops = self.stack.loops()
+        around = self._training_loops_of(loops)
+        known = self._evaluated.setdefault(loader, [])
+        # Its next batch; or again where it was asked before, in each fold, say.
+        if any(self._training_loops_of(seen.loops) == around for seen in known):
+            return
+        seen = _Evaluated(
+            length=length_of(loader),
+            loops=loops,
+            is_of_trainer=self._trainers.schedule is not None and not self._trainers.is_over,
+        )
+        known.append(seen)
+        self._evaluations.append(seen)
+
+    def _training_loops_of(self, loops: Sequence[RunningLoop]) -> set[tuple[int, int]]:
+        """Return which of the loops hold the training steps as well, by frame and line."""
+        around_step = self._steps[0].loops if self._steps else []
+        return {(x.frame, x.line) for x in loops if any(_is_same(x, y) for y in around_step)}
 
     def _forget_training(self) -> None:
         """A step comes after training: what was asked last for batches trains, and evaluates not.

@@ -6,7 +6,9 @@ What it remembers holds no frame and no variable, so that nothing lives longer f
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
+import itertools
 import sys
 import warnings
 from contextlib import suppress
@@ -15,7 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sojourn.script.counting import Count, Names, NotSeenError, count_rounds, find_value
-from sojourn.script.loops import Loop, loops_around, names_in
+from sojourn.script.loops import (
+    Comprehension,
+    Loop,
+    comprehension_at,
+    comprehensions_around,
+    goes_over,
+    is_within,
+    loops_around,
+    names_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +36,10 @@ if TYPE_CHECKING:
 _MOST_ROUNDS = 10_000
 # Up to here, a function's frame keeps what `f_locals` gave, and with it all its tensors.
 _KEEPS_LOCALS = sys.version_info < (3, 13)
+# The names of their code.
+_COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
+_ARE_INLINED = sys.version_info >= (3, 12)
+_FOR_ITER = dis.opmap["FOR_ITER"]
 # Who holds such a dict while it is looked at: its frame, the variable here, the call that counts.
 _OWN_HOLDERS = 3
 
@@ -87,14 +102,49 @@ class Stack:
     def _loops_of(self, frame: FrameType) -> Sequence[RunningLoop]:
         code = frame.f_code
         tree = self._tree(code.co_filename)
+        if tree is not None and code.co_name in _COMPREHENSIONS:
+            return [self._comprehension(tree, frame)]
         if tree is None or (code.co_name.startswith("<") and code.co_name != "<module>"):
             return []
         scope_line = 0 if code.co_name == "<module>" else code.co_firstlineno
         loops = loops_around(tree, frame.f_lineno, scope_line=scope_line)
-        if not loops:
+        inlined = _inlined(tree, frame)
+        if not loops and not inlined:
             return []
         names = self._names(frame)
-        return [self._seen(loop, frame, names) for loop in loops]
+        return [
+            *(self._seen(loop, frame, names) for loop in loops),
+            *(self._gone_over(one.lineno, goes_over(one), frame, names) for one in inlined),
+        ]
+
+    def _comprehension(self, tree: ast.Module, frame: FrameType) -> RunningLoop:
+        """Return a comprehension that has a frame of its own, up to Python 3.11, as a loop."""
+        line, caller = frame.f_code.co_firstlineno, frame.f_back
+        # Whoever asks a generator for its items may be another, with names of its own.
+        if caller is None or not any(frame.f_code is one for one in caller.f_code.co_consts):
+            return self._gone_over(line, None, frame, self._names(frame))
+        return self._gone_over(line, comprehension_at(tree, line), frame, self._names(caller))
+
+    def _gone_over(
+        self, line: int, items: ast.expr | None, frame: FrameType, names: Names
+    ) -> RunningLoop:
+        count = None
+        if items is not None:
+            with suppress(NotSeenError):
+                count = count_rounds(items, names)
+        return RunningLoop(
+            frame=id(frame),
+            line=line,
+            label=self._label(frame.f_code.co_filename, line) or "",
+            is_asked=_is_asking(frame),
+            is_while=False,
+            count=count,
+            rounds=count,
+            mentions="",
+            ends_early="",
+            evaluates_now_and_then=False,
+            is_over_kinds=False,
+        )
 
     def _seen(self, loop: Loop, frame: FrameType, names: Names) -> RunningLoop:
         filename = frame.f_code.co_filename
@@ -129,6 +179,28 @@ class Stack:
         if filename not in self._trees:
             self._trees[filename] = _parsed(self._texts.get(filename), filename)
         return self._trees[filename]
+
+
+def _is_asking(frame: FrameType) -> bool:
+    """Whether a frame is just asking for the next item of what a loop goes over."""
+    return frame.f_code.co_code[frame.f_lasti] == _FOR_ITER
+
+
+def _inlined(tree: ast.Module, frame: FrameType) -> list[Comprehension]:
+    """Return the comprehensions that run in a frame of others, from Python 3.12 on."""
+    if not _ARE_INLINED:
+        return []
+    positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+    line, end_line, column, end_column = next(positions, (None,) * 4)
+    if line is None or end_line is None or column is None or end_column is None:
+        return []
+    place = (line, column), (end_line, end_column)
+    return [
+        one
+        for one in comprehensions_around(tree, *place)
+        # What it goes over first is made before it begins.
+        if _is_asking(frame) or not is_within(one.generators[0].iter, *place)
+    ]
 
 
 def _parsed(text: str | None, filename: str) -> ast.Module | None:

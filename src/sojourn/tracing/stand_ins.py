@@ -31,7 +31,7 @@ def install_stand_ins(recorder: Recorder) -> None:
     checkpoints = Checkpoints()
 
     def save_nothing(value: Any, f: Any = None, *_args: Any, **_kwargs: Any) -> None:
-        recorder.assume("torch.save writes nothing")
+        recorder.assume("torch.save writes no tensors")
         checkpoints.save(value, f)
 
     def always_step(_scaler: Any, optimizer: Any, _state: Any, *args: Any, **kwargs: Any) -> Any:
