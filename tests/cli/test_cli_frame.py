@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -265,9 +266,11 @@ def test_a_full_disk_behind_stdout_is_a_refusal_in_one_paragraph(arguments: list
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_a_plan_is_130_and_leaves_nothing_behind(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip("torch")
+    # What is ignored here, as under nohup, would be there as well.
+    request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     script = tmp_path / "train.py"

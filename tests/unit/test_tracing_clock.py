@@ -43,4 +43,5 @@ def test_a_clock_times_what_it_calls() -> None:
     assert result == "done"
     assert sleeping.wall_s >= 0.03
     assert sleeping.cpu_s < 0.02
-    assert typical_s([sleeping] * 4) >= 0.03
+    # It may have queued just before or after, which is taken off as well.
+    assert typical_s([sleeping] * 4) >= 0.03 - (sleeping.queued_s or 0.0)
