@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sojourn.forecast.kernels import Family, Kernels, Phase, Precision
-from sojourn.forecast.trace import BatchScale, Trace
+from sojourn.forecast.scaling import BatchScale
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from sojourn.forecast.trace import Trace
 
 pytestmark = pytest.mark.torch
 

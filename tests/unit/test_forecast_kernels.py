@@ -9,7 +9,8 @@ import pytest
 
 from sojourn.errors import TraceError
 from sojourn.forecast.kernels import Family, Kernel, Kernels, Phase, Precision, blend_kernels
-from sojourn.forecast.trace import BatchScale, Trace, dump_trace, load_trace
+from sojourn.forecast.scaling import BatchScale
+from sojourn.forecast.trace import Trace, dump_trace, load_trace
 
 
 def product(batch: int, *, operator: str = "mm") -> Kernel:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sojourn.errors import TraceError
 from sojourn.forecast.memory import Verdict, forecast_memory
+from sojourn.forecast.scaling import BatchScale
 from sojourn.forecast.trace import (
     Alloc,
-    BatchScale,
     Convolution,
     Event,
     Free,

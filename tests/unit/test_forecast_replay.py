@@ -12,18 +12,8 @@ from sojourn.catalog.models import Accelerator
 from sojourn.forecast.allocator import CachingAllocator, OutOfDeviceMemoryError
 from sojourn.forecast.memory import fits_at_worst, high_reserved_bytes
 from sojourn.forecast.replay import EXPECTED, FREED, HIGH, LOW, moves_of, replay
-from sojourn.forecast.trace import (
-    Alloc,
-    BatchScale,
-    Convolution,
-    Event,
-    Free,
-    Op,
-    Pass,
-    Phase,
-    Role,
-    Trace,
-)
+from sojourn.forecast.scaling import BatchScale
+from sojourn.forecast.trace import Alloc, Convolution, Event, Free, Op, Pass, Phase, Role, Trace
 from sojourn.forecast.workspace import context_bytes
 from sojourn.planning.batch import find_max_batch_size
 from sojourn.units import GIB, MIB

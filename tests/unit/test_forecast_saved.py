@@ -24,19 +24,9 @@ from sojourn.forecast.saved import (
     dump_traces,
     load_traces,
 )
+from sojourn.forecast.scaling import BatchScale, Traced
 from sojourn.forecast.schedule import Loading, Schedule
-from sojourn.forecast.trace import (
-    Alloc,
-    BatchScale,
-    Convolution,
-    Free,
-    Op,
-    Pass,
-    Phase,
-    Role,
-    Trace,
-    Traced,
-)
+from sojourn.forecast.trace import Alloc, Convolution, Free, Op, Pass, Phase, Role, Trace
 from sojourn.planning.plan import Plan, make_plan
 from sojourn.render.plan_document import plan_document
 from sojourn.tracing.saved_file import (

@@ -19,9 +19,10 @@ from rich.console import Console
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Source, Subscription
 from sojourn.forecast.changes import TRACED_PASSES, Blocks, Traits
 from sojourn.forecast.memory import Range
+from sojourn.forecast.scaling import BatchScale, Traced
 from sojourn.forecast.schedule import Loading, Schedule
 from sojourn.forecast.step_time import StepTime
-from sojourn.forecast.trace import Alloc, BatchScale, Phase, Role, Trace, Traced
+from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.plan import Plan, make_plan
 from sojourn.planning.terms import Preference, Terms
 from sojourn.render.html import plan_page

@@ -10,7 +10,8 @@ import pytest
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.forecast.changes import Blocks, Chain, Changes, Kept, Traits, Variant
 from sojourn.forecast.memory import Verdict
-from sojourn.forecast.trace import Alloc, BatchScale, Event, Phase, Role, Trace, Traced
+from sojourn.forecast.scaling import BatchScale, Traced
+from sojourn.forecast.trace import Alloc, Event, Phase, Role, Trace
 from sojourn.planning.fit import forecast_on
 from sojourn.planning.plan import Option, Plan, make_plan
 from sojourn.planning.snippets import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.forecast.host import SYSTEM_BYTES
 from sojourn.forecast.memory import Verdict
-from sojourn.forecast.trace import Alloc, Event, HostUse, Phase, Role, Trace, Traced
+from sojourn.forecast.scaling import Traced
+from sojourn.forecast.trace import Alloc, Event, HostUse, Phase, Role, Trace
 from sojourn.planning.plan import Plan, make_plan
 from sojourn.units import GIB
 

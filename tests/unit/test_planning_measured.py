@@ -9,9 +9,10 @@ import pytest
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.forecast.correction import Correction
 from sojourn.forecast.memory import Range, Verdict
+from sojourn.forecast.scaling import Traced
 from sojourn.forecast.schedule import Schedule
 from sojourn.forecast.step_time import StepTime
-from sojourn.forecast.trace import Alloc, Phase, Role, Trace, Traced
+from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.plan import Option, make_plan
 from sojourn.units import GIB
 

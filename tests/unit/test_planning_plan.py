@@ -6,7 +6,8 @@ import pytest
 
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
 from sojourn.forecast.memory import Verdict
-from sojourn.forecast.trace import Alloc, BatchScale, Phase, Role, Trace, Traced
+from sojourn.forecast.scaling import BatchScale, Traced
+from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.plan import Plan, make_plan
 from sojourn.units import GIB
 

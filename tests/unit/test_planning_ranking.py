@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from sojourn.catalog.models import Accelerator, Catalog, RuntimeType, Subscription
 from sojourn.forecast.changes import TRACED_PASSES, Traits
 from sojourn.forecast.memory import Range, Verdict
+from sojourn.forecast.scaling import BatchScale, Traced
 from sojourn.forecast.schedule import Schedule
 from sojourn.forecast.step_time import StepTime
-from sojourn.forecast.trace import Alloc, BatchScale, Phase, Role, Trace, Traced
+from sojourn.forecast.trace import Alloc, Phase, Role, Trace
 from sojourn.planning.fit import forecast_on
 from sojourn.planning.plan import Plan, make_plan
 from sojourn.planning.ranking import Basis

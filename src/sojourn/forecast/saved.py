@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import Variant, load_changes
 from sojourn.forecast.checking import is_whole
-from sojourn.forecast.trace import BatchScale, Trace, Traced, dump_trace, load_trace
+from sojourn.forecast.scaling import BatchScale, Traced
+from sojourn.forecast.trace import Trace, dump_trace, load_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sojourn.catalog.models import Accelerator
-    from sojourn.forecast.trace import BatchScale, Trace
+    from sojourn.forecast.scaling import BatchScale
+    from sojourn.forecast.trace import Trace
     from sojourn.planning.fit import Case, Retrace
 
 # Samples; no search goes past it, and nobody trains with more on one card.

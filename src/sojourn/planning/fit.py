@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from sojourn.catalog.models import Accelerator
     from sojourn.forecast.changes import Kept, Variant
-    from sojourn.forecast.trace import Trace, Traced
+    from sojourn.forecast.scaling import Traced
+    from sojourn.forecast.trace import Trace
     from sojourn.planning.job import JobForecast
 
 UNKNOWN_STEP_TIME = StepTime(step_s=None, reason="how long a step takes was not forecast")

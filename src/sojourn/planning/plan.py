@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sojourn.catalog.models import Accelerator, Catalog, RuntimeType
     from sojourn.forecast.changes import Kept, Variant
     from sojourn.forecast.correction import Correction
+    from sojourn.forecast.scaling import Traced
     from sojourn.forecast.step_time import StepTime
-    from sojourn.forecast.trace import Trace, Traced
+    from sojourn.forecast.trace import Trace
     from sojourn.planning.fit import ForecastStep, Retrace
 
 __all__ = ["Option", "Plan", "make_plan", "trace_nothing_more"]

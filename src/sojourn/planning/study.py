@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sojourn.catalog.models import Accelerator
     from sojourn.forecast.changes import Kept
-    from sojourn.forecast.trace import Traced
+    from sojourn.forecast.scaling import Traced
     from sojourn.planning.fit import ForecastStep, Retrace, WayToFit
 
 

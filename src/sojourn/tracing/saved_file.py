@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sojourn.forecast.saved import SavedTraces
-    from sojourn.forecast.trace import Trace, Traced
+    from sojourn.forecast.scaling import Traced
+    from sojourn.forecast.trace import Trace
     from sojourn.tracing.tracer import Tracer
 
 _ENDINGS = (".json", ".json.gz")

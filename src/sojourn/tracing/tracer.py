@@ -11,7 +11,8 @@ import psutil
 from sojourn.errors import TraceError
 from sojourn.forecast.changes import Changes, Variant
 from sojourn.forecast.saved import BEFORE_AMPERE, SINCE_AMPERE, told_capability
-from sojourn.forecast.trace import BatchScale, Trace, Traced
+from sojourn.forecast.scaling import BatchScale, Traced
+from sojourn.forecast.trace import Trace
 from sojourn.progress import NoProgress
 from sojourn.tracing.script import trace_variants
 from sojourn.tracing.words import NO_SECRETS, Words
